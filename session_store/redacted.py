@@ -1,0 +1,115 @@
+"""
+What redactions name, and what a reader gives out in its place (docs/FORMAT.md §7).
+
+Pure: the lines of a log in, a verdict out.
+"""
+
+import re
+from collections.abc import Iterable
+
+import orjson
+
+from .chain import Invalid, Record, check_line
+from .entries import Json
+from .ids import SessionId
+from .limits import LINE_BYTES_MAX
+from .positions import is_hash
+from .values import parse
+
+REDACTION_MARK = b',"kind":"redaction","batch":'
+"""Stands in the HEAD of every redaction, and hardly anywhere else."""
+
+_MARK = re.compile(re.escape(REDACTION_MARK))
+
+Named = dict[tuple[int, bytes], bytes | None]
+"""(seq, digest as hex bytes) -> JSON bytes of the replacement, or None."""
+
+
+def redaction_targets(record: Record) -> Named:
+    """
+    Return what a redaction names.
+
+    A target that the log's format does not allow names nothing: the record it
+    may have meant is then reported as erased without redaction.
+    """
+    if record.kind != "redaction" or record.body is None:
+        return {}
+    try:
+        body = parse(record.body)
+    except ValueError:
+        return {}
+    targets = body.get("targets") if isinstance(body, dict) else None
+    replacements = body.get("replacements") if isinstance(body, dict) else None
+    named: Named = {}
+    for target in targets if isinstance(targets, list) else ():
+        seq, digest = _target(target)
+        if seq is None or digest is None or seq >= record.seq:
+            continue
+        given = replacements.get(str(seq)) if isinstance(replacements, dict) else None
+        named[seq, digest] = orjson.dumps(given) if isinstance(given, dict) else None
+    return named
+
+
+def _target(target: Json) -> tuple[int | None, bytes | None]:
+    if not isinstance(target, dict):
+        return None, None
+    seq, digest = target.get("seq"), target.get("digest")
+    if type(seq) is int and is_hash(digest):
+        return seq, digest.encode()
+    return None, None
+
+
+def withhold(record: Record, named: Named) -> Record:
+    """Return *record* as it may be given out: erased if a redaction names it."""
+    if not named or (record.seq, record.digest) not in named:
+        return record
+    return record._replace(body=named[record.seq, record.digest], withheld="erased")
+
+
+class RedactionSearch:
+    """
+    Finds redactions in the bytes of a log without checking every line.
+
+    A byte search finds candidates; each is then checked as a record by itself.
+    """
+
+    def __init__(self, session_id: SessionId) -> None:
+        self.named: Named = {}
+        self._session_id = session_id
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the log."""
+        buffer = self._rest + data
+        end = buffer.rfind(b"\n") + 1
+        for match in _MARK.finditer(buffer, 0, end):
+            begin = buffer.rfind(b"\n", 0, match.start()) + 1
+            self._take(buffer[begin : buffer.index(b"\n", match.start())])
+        self._rest = buffer[end:]
+        if len(self._rest) > LINE_BYTES_MAX:
+            self._rest = b" "  # Too long for a record, and so is what follows up to the next LF.
+
+    def finish(self) -> Named:
+        """Return what was found; the last line counts without its LF too."""
+        if _MARK.search(self._rest):
+            self._take(self._rest)
+            self._take(self._rest[:-1])
+        return self.named
+
+    def _take(self, line: bytes) -> None:
+        try:
+            record = check_line(line, self._session_id)
+        except Invalid:
+            return
+        for target, replacement in redaction_targets(record).items():
+            # The last replacement given is the one that stands.
+            if replacement is not None or target not in self.named:
+                self.named[target] = replacement
+
+
+def find_redactions(chunks: Iterable[bytes], session_id: SessionId) -> Named:
+    """Return what all redactions in a log name."""
+    search = RedactionSearch(session_id)
+    for chunk in chunks:
+        search.feed(chunk)
+    return search.finish()

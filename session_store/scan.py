@@ -1,0 +1,236 @@
+"""
+The one reader of log bytes: what holds, what is torn, what is corrupt (docs/FORMAT.md §6).
+
+Rules of this module:
+  * Pure and incremental: feed it chunks of any size, the verdict is the same.
+  * A record is given out only when its whole append is verified.
+  * Nothing is skipped: after the first line that does not hold, only the
+    question "torn or corrupt" is left.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from attrs import frozen
+
+from .chain import (
+    VERSION,
+    Head,
+    Invalid,
+    Record,
+    check_line,
+    check_link,
+    fork_head,
+    other_version,
+    root_head,
+)
+from .entries import Position
+from .errors import ChainBroken, Corrupt, SessionStoreError, Unsupported
+from .ids import SessionId
+from .limits import LINE_BYTES_MAX
+from .positions import position_from
+
+NUL_RUN = 16
+"""Fewer consecutive NULs are damage, not a hole: one flipped bit makes a NUL of a space."""
+
+_HOLE = re.compile(rb"\0{16}")
+EMPTY: Mapping[tuple[int, bytes], bytes | None] = MappingProxyType({})
+
+
+@frozen
+class Tail:
+    """
+    What stands at the end of a log.
+
+    Attributes:
+        state: clean, torn, or missing_lf (the last append counts, its LF is not there).
+        offset: Where the last complete append ends, its missing LF not counted.
+        size: Bytes behind *offset*: the torn piece, or the one wrong byte.
+        records: The append that only the end of the log could confirm (missing_lf).
+    """
+
+    state: Literal["clean", "torn", "missing_lf"]
+    offset: int
+    size: int
+    records: tuple[Record, ...] = ()
+
+
+class Scanner:
+    """
+    Verify the bytes of one log from a known point on.
+
+    Args:
+        path: For errors: the file, or the session id.
+        head: The record before the first byte; seq −1 at the beginning of a log.
+            Its hash may be empty if only what follows shall be checked.
+        offset: Where in the log the first byte stands.
+        replacements: What redactions of the log give for (seq, digest), wherever they
+            stand: an erased session_start of a fork is checked by its replacement.
+
+    `error` holds what was found wrong; the records before it were given out.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        head: Head,
+        *,
+        offset: int = 0,
+        allow_masked: bool = False,
+        replacements: Mapping[tuple[int, bytes], bytes | None] = EMPTY,
+    ) -> None:
+        self.head = head
+        """The last record of the last complete append."""
+        self.end = offset
+        """Where that append ends."""
+        self.origin: Position | None = None
+        """The parent entry, if the log proved to be a fork by reference."""
+        self.error: SessionStoreError | None = None
+        self._path = path
+        self._session_id: SessionId = head.session_id
+        self._allow_masked = allow_masked
+        self._replacements = replacements
+        self._last = head
+        self._offset = offset
+        self._batch = 0
+        self._pending: list[Record] = []
+        self._rest = b""
+        self._damage: Corrupt | None = None
+        self._hole = False  # the line in progress behind the damage holds a NUL run
+        self._total = offset
+
+    def feed(self, data: bytes) -> list[Record]:
+        """Take the next bytes; return the records of the appends that they complete."""
+        self._total += len(data)
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        done: list[Record] = []
+        for line in lines:
+            if self.error is not None:
+                break
+            if self._damage is not None:
+                self._behind_damage(line)
+            else:
+                self._take(line, done)
+        # A line of the full size may still have one wrong byte in its LF's place.
+        if self.error is None and len(self._rest) > LINE_BYTES_MAX:
+            self._shorten_rest()
+        return done
+
+    def finish(self) -> Tail:
+        """
+        Say what the bytes end with.
+
+        Raises:
+            Corrupt, ChainBroken, Unsupported: `error`, or what only the end shows.
+        """
+        if self.error is None and self._rest:
+            if self._damage is not None:
+                if self._is_self_consistent(self._rest):
+                    self.error = self._damage
+            elif last := self._unterminated():
+                return last
+        if self.error is not None:
+            raise self.error
+        behind = self._total - self.end
+        return Tail("torn" if behind else "clean", self.end, behind)
+
+    def _take(self, line: bytes, done: list[Record]) -> None:
+        try:
+            record = self._check(line)
+        except Invalid as invalid:
+            self._found_damage(line, invalid)
+            return
+        self._last = Head(self._session_id, record.seq, record.ts, record.hash)
+        self._offset = record.end
+        self._batch = record.batch
+        self._pending.append(record)
+        if record.batch == 0:
+            done.extend(self._pending)
+            self._pending.clear()
+            self.head, self.end = self._last, self._offset
+
+    def _check(self, line: bytes) -> Record:
+        record = check_line(line, self._session_id, offset=self._offset)
+        check_link(record, self._last, self._batch)
+        if record.seq == 0:
+            self._check_origin(record)
+        if record.withheld == "masked" and not self._allow_masked:
+            raise Invalid("a masked record in a store that holds none")
+        return record
+
+    def _check_origin(self, record: Record) -> None:
+        if record.prev_hash == root_head(self._session_id).hash:
+            return
+        body = record.body or self._replacements.get((0, record.digest))
+        parent = position_from(body or b"{}", "forked_from")
+        if parent is None or fork_head(self._session_id, parent).hash != record.prev_hash:
+            raise Invalid("linked neither to the session's id nor to a parent entry", link=True)
+        self.origin = parent
+
+    def _found_damage(self, line: bytes, invalid: Invalid) -> None:
+        if self._decide_version(line):
+            return
+        self._damage = self._corrupt(invalid)
+        self._behind_damage(line)
+
+    def _decide_version(self, *lines: bytes, ended: bool = True) -> bool:
+        """Say of the first line, in any of its readings, whether its version settles the log."""
+        if self._last.seq >= 0:
+            return False
+        try:
+            found = [other_version(line, self._session_id, ended=ended) for line in lines]
+        except Invalid as invalid:
+            self.error = self._corrupt(invalid)
+            return True
+        if found[0] is None:
+            return False
+        self.error = Unsupported(self._path, found=found[0], supported=VERSION)
+        return True
+
+    def _corrupt(self, invalid: Invalid) -> Corrupt:
+        kind = ChainBroken if invalid.link else Corrupt
+        seq = self._last.seq + 1
+        return kind(self._path, line=seq + 1, offset=self._offset, seq=seq, why=invalid.why)
+
+    def _behind_damage(self, line: bytes) -> None:
+        """Torn is only a stretch of holes: no line without one, no record that holds."""
+        has_hole = self._hole or _HOLE.search(line) is not None
+        self._hole = False
+        if not has_hole or self._is_self_consistent(line):
+            self.error = self._damage
+
+    def _is_self_consistent(self, line: bytes) -> bool:
+        try:
+            check_line(line, self._session_id)
+        except Invalid:
+            return False
+        return True
+
+    def _shorten_rest(self) -> None:
+        """A line beyond the limit is never a record: keep only what the verdict needs."""
+        if self._damage is None:
+            if self._decide_version(self._rest):
+                return
+            self._damage = self._corrupt(Invalid(f"longer than {LINE_BYTES_MAX} bytes"))
+        self._hole = self._hole or _HOLE.search(self._rest) is not None
+        # A run of NULs may lie across two chunks. The blank keeps what follows from
+        # being taken for a record.
+        self._rest = b" " + self._rest[-(NUL_RUN - 1) :]
+
+    def _unterminated(self) -> Tail | None:
+        if self._decide_version(self._rest, self._rest[:-1], ended=False):
+            return None
+        for size, line in ((0, self._rest), (1, self._rest[:-1])):
+            try:
+                record = self._check(line)
+            except Invalid:
+                continue
+            if record.batch == 0:
+                records = (*self._pending, record)
+                self.head = Head(self._session_id, record.seq, record.ts, record.hash)
+                self.end = record.end - 1
+                return Tail("missing_lf", self.end, size, records)
+        return None
