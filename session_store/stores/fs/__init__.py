@@ -1,0 +1,1 @@
+"""The file store; its parts are used through `session_store.stores`."""

@@ -1,0 +1,168 @@
+"""
+The thread that commits for asyncio: many appends, few locks, fewer syncs.
+
+Rules of this module:
+  * It never waits for a lock: a log that is taken is tried again later, the others go on.
+  * Appends of one log are written in the order in which they were handed in.
+  * A request is settled exactly once, with its level reached or with an error.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from ...errors import Closed, Locked, SessionStoreError
+from .log import Log, Written
+from .requests import Request
+
+_PAUSE_S = 0.0005
+_PAUSE_MAX_S = 0.02
+
+
+class Committer:
+    """
+    One per store. Begins its thread with the first request.
+
+    Args:
+        write: Makes one attempt under the lock.
+        complete: Brings what was written to its level; False if it must be tried again.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Request], Written],
+        complete: Callable[[Request, Written], bool],
+        lock_timeout_s: float,
+    ) -> None:
+        self._write = write
+        self._complete = complete
+        self._lock_timeout_s = lock_timeout_s
+        self._wake = threading.Condition()
+        self._queues: dict[Log, list[Request]] = {}
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def submit(self, request: Request) -> None:
+        """
+        Hand in an append; it is settled by the thread.
+
+        Raises:
+            Closed: The store was closed.
+        """
+        with self._wake:
+            if self._closing:
+                raise Closed("the store is closed")
+            request.log.outstanding += 1
+            self._queues.setdefault(request.log, []).append(request)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="session-store-committer", daemon=True
+                )
+                self._thread.start()
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Finish what was handed in, then end the thread."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        busy: dict[Log, list[Request]] = {}
+        pause_s = _PAUSE_S
+        while True:
+            with self._wake:
+                while not self._queues and not busy:
+                    if self._closing:
+                        return
+                    self._wake.wait()
+                if busy and not self._queues:
+                    self._wake.wait(pause_s)
+                queues, self._queues = self._queues, {}
+            for log, requests in queues.items():
+                busy.setdefault(log, []).extend(requests)
+            try:
+                left = self._round(busy)
+            except BaseException as error:  # A bug of ours: nobody may wait for ever for it.
+                self._abandon(busy, error)
+                raise
+            progress = len(left) < len(busy)
+            pause_s = _PAUSE_S if progress else min(pause_s * 2, _PAUSE_MAX_S)
+            busy = left
+
+    def _abandon(self, queues: dict[Log, list[Request]], error: BaseException) -> None:
+        with self._wake:
+            self._closing = True
+            everything = [*queues.values(), *self._queues.values()]
+        for request in (r for requests in everything for r in requests if not r.is_settled):
+            request.fail(error)
+
+    def _round(self, queues: dict[Log, list[Request]]) -> dict[Log, list[Request]]:
+        """Write everything whose log is free, then sync once per log; return what is left."""
+        left: dict[Log, list[Request]] = {}
+        written: dict[Log, list[tuple[Request, Written]]] = {}
+        for log, requests in queues.items():
+            taken = self._take(log, requests)
+            if taken:
+                written[log] = self._write_all(log, requests)
+            elif waiting := self._still_waiting(requests):
+                left[log] = waiting
+        for log, done in written.items():
+            again = self._settle_all(done)
+            if again:
+                left[log] = again
+        return left
+
+    def _take(self, log: Log, requests: list[Request]) -> bool:
+        try:
+            return log.try_lock()
+        except (SessionStoreError, OSError) as error:
+            for request in requests:
+                self._fail(request, error)
+            requests.clear()
+            return False
+
+    def _still_waiting(self, requests: list[Request]) -> list[Request]:
+        now = time.monotonic()
+        for request in requests:
+            if now >= request.deadline:
+                self._fail(request, Locked(request.log.name, waited_s=self._lock_timeout_s))
+        return [request for request in requests if not request.is_settled]
+
+    def _write_all(self, log: Log, requests: list[Request]) -> list[tuple[Request, Written]]:
+        done: list[tuple[Request, Written]] = []
+        try:
+            for request in requests:
+                try:
+                    done.append((request, self._write(request)))
+                except Exception as error:  # noqa: BLE001 - one bad request must not stop the other sessions
+                    self._fail(request, error)
+        finally:
+            log.unlock()
+        return done
+
+    def _settle_all(self, done: list[tuple[Request, Written]]) -> list[Request]:
+        """In order, so that heads only move forward; the first sync serves all."""
+        return [request for request, written in done if not self._try_complete(request, written)]
+
+    def _try_complete(self, request: Request, written: Written) -> bool:
+        """Return False if the append must be tried again."""
+        try:
+            complete = self._complete(request, written)
+        except Exception as error:  # noqa: BLE001 - the same
+            self._fail(request, error)
+            return True
+        if complete:
+            self._let_go(request)
+        return complete
+
+    def _fail(self, request: Request, error: BaseException) -> None:
+        self._let_go(request)
+        request.fail(error)
+
+    def _let_go(self, request: Request) -> None:
+        with self._wake:  # Whoever hands in a request counts it at the same time.
+            request.log.outstanding -= 1

@@ -1,0 +1,49 @@
+"""Deleting a session: pending mark, tombstone, files, markers, unmark. Every step may be done again."""
+
+import time
+
+from ...ids import SessionId
+from . import layout, pending
+from .files import Files
+from .tombstones import bury
+
+
+def begin_delete(files: Files, session_id: SessionId, parent: SessionId | None) -> None:
+    """
+    Promise to delete; from here on the session is as good as gone. Wants the append lock.
+
+    Args:
+        parent: The session it was forked from by reference, whose marker goes too.
+    """
+    job = {"job": "delete", "parent": parent}
+    pending.save(files, session_id, [*pending.load(files, session_id), job])
+    bury(files, session_id, time.time_ns() // 1_000_000)
+
+
+def finish_delete(files: Files, session_id: SessionId) -> None:
+    """Do what `begin_delete` promised; nothing if there is no such promise."""
+    jobs = pending.load(files, session_id)
+    job = next((job for job in jobs if job["job"] == "delete"), None)
+    if job is None:
+        return
+    # A crash may have come before the tombstone; a second one does no harm.
+    bury(files, session_id, time.time_ns() // 1_000_000)
+    hour = layout.hour_directory(session_id)
+    for path in (
+        layout.trace_path(session_id),
+        layout.temp_path(session_id),
+        layout.log_path(session_id),
+    ):
+        files.unlink(path)
+    if files.exists(hour):
+        files.sync_directory(hour)
+    for name in files.names(layout.QUARANTINE):
+        if name.startswith(session_id):
+            files.unlink(f"{layout.QUARANTINE}/{name}")
+    for child in files.names(f"{layout.FORKS}/{session_id}"):
+        files.unlink(f"{layout.FORKS}/{session_id}/{child}")
+    files.remove_directory(f"{layout.FORKS}/{session_id}")
+    if job["parent"] is not None:
+        files.unlink(f"{layout.FORKS}/{job['parent']}/{session_id}")
+        files.remove_directory(f"{layout.FORKS}/{job['parent']}")
+    pending.save(files, session_id, [])

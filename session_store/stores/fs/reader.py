@@ -1,0 +1,286 @@
+"""
+Reading logs: verified, to the end they have when the reading begins, or on and on.
+
+Rules of this module:
+  * Never writes, never locks. An unfinished tail is in flight, not an error.
+  * Damage is believed only when it is still there on a second look: a writer
+    that rolls back and writes again can show a reader two halves.
+"""
+
+from collections.abc import Iterator
+
+from ...chain import Head, Record, root_head
+from ...entries import Position, SessionOrigin
+from ...errors import ChainBroken, Corrupt, NotFound
+from ...ids import SessionId
+from ...limits import APPEND_BYTES_MAX, LINE_BYTES_MAX
+from ...positions import position_from
+from ...redacted import Named, RedactionSearch, find_redactions, withhold
+from ...scan import Scanner
+from . import layout
+from .files import Files, FileStat
+from .opening import open_log
+from .tip import Tip, find_seq, read_tip
+
+_CHUNK = 256 * 1024
+_LOOKS = 3
+_BATCH_BYTES = 4 * 1024 * 1024
+
+
+class Reader:
+    """
+    One reader of one log.
+
+    Args:
+        allow_masked: The store is a masked replica.
+    """
+
+    def __init__(self, files: Files, session_id: SessionId, *, allow_masked: bool) -> None:
+        self.session_id = session_id
+        self.name = files.name(layout.log_path(session_id))
+        self._files = files
+        self._allow_masked = allow_masked
+        self._file = open_log(files, layout.log_path(session_id))
+
+    @property
+    def inode(self) -> tuple[int, int]:
+        return self._file.inode
+
+    def size(self) -> int:
+        return self._files.size(self._file)
+
+    def read(self, size: int, offset: int) -> bytes:
+        return self._files.read(self._file, size, offset)
+
+    def check_place(self, head: Head, offset: int) -> None:
+        """Raise ChainBroken if the record *head* does not end at byte *offset* any more."""
+        if head.seq < 0:
+            return
+        end = b'"%b"}' % head.hash.hex().encode()
+        if self.read(len(end), offset - 1 - len(end)) != end:
+            why = "the log does not hold this record any more: it was cut off, or lost"
+            line = head.seq + 1
+            raise ChainBroken(self.name, line=line, offset=offset, seq=head.seq, why=why)
+
+    def raw(self) -> Iterator[bytes]:
+        """Give the bytes as stored, to the present end."""
+        size = self.size()
+        for offset in range(0, size, _CHUNK):
+            yield self.read(min(_CHUNK, size - offset), offset)
+
+    def redactions(self) -> Named:
+        return find_redactions(self.raw(), self.session_id)
+
+    def head(self) -> Position:
+        """Return the newest record that counts. Raises NotFound, Corrupt."""
+        tip = self._tip()
+        if not tip.is_born:
+            raise NotFound(f"{self.name}: the session was never born")
+        return tip.head.position
+
+    def record(self, seq: int) -> Record:
+        """Return the self-consistent record *seq*, withheld if a redaction names it."""
+        end = self.size()
+        found = find_seq(self.read, end, self.session_id, seq, self.name)
+        return withhold(found, self.redactions())
+
+    def position(self, seq: int) -> Position:
+        """Return where the self-consistent record *seq* stands. Cost: O(log n) reads."""
+        found = find_seq(self.read, self.size(), self.session_id, seq, self.name)
+        return Position(self.session_id, seq, found.hash)
+
+    def origin(self) -> SessionOrigin:
+        """
+        Return where the beginning of the log came from.
+
+        Raises:
+            NotFound: The log is unborn.
+            Corrupt, Unsupported: Its first append does not hold.
+        """
+        try:
+            first, parent = self._first({})
+        except Corrupt:  # Or a fork whose first record was erased: its replacement tells.
+            first, parent = self._first(self.redactions())
+        if parent is not None:
+            return SessionOrigin(parent, by_reference=True)
+        if first.withheld == "erased":
+            first = withhold(first, self.redactions())
+        forked_from, compacted_from = (
+            position_from(first.body or b"{}", name) for name in ("forked_from", "compacted_from")
+        )
+        return SessionOrigin(forked_from, compacted_from)
+
+    def _first(self, named: Named) -> tuple[Record, Position | None]:
+        scanner = self.scanner(root_head(self.session_id), 0, named)
+        for chunk in self.raw():
+            if records := scanner.feed(chunk):
+                return records[0], scanner.origin
+            if scanner.error is not None:
+                break
+        if records := list(scanner.finish().records):
+            return records[0], scanner.origin
+        raise NotFound(f"{self.name}: the session was never born")
+
+    def first(self) -> Position | None:
+        """Return the parent entry of a fork by reference, None for every other log."""
+        scanner = self.scanner(root_head(self.session_id), 0, self.redactions())
+        for chunk in self.raw():
+            scanner.feed(chunk)
+            if scanner.head.seq >= 0 or scanner.error is not None:
+                break
+        return scanner.origin
+
+    def _tip(self) -> Tip:
+        looks = 0
+        while True:
+            size = self.size()
+            try:
+                return read_tip(
+                    self.read, size, self.session_id, self.name, allow_masked=self._allow_masked
+                )
+            except Corrupt:
+                looks += 1
+                if looks == _LOOKS:
+                    raise
+
+    def records(self, start: int = 0, stop: int | None = None) -> Iterator[list[Record]]:
+        """
+        Give the verified records of complete appends, in batches.
+
+        Raises:
+            NotFound: The log is unborn.
+            Corrupt: After everything before the damage was given.
+        """
+        named = self.redactions()
+        any_born = start > 0
+        for records in self._verified(*self.place_before(start), named):
+            any_born = any_born or bool(records)
+            inside = [
+                withhold(r, named)
+                for r in records
+                if r.seq >= start and (stop is None or r.seq < stop)
+            ]
+            if inside:
+                yield inside
+            if stop is not None and records and records[-1].seq >= stop - 1:
+                return
+        if not any_born:
+            raise NotFound(f"{self.name}: the session was never born")
+
+    def place_before(self, start: int) -> tuple[Head, int]:
+        """Return what stands before seq *start*, and where that seq begins."""
+        if start == 0:
+            return root_head(self.session_id), 0
+        end = self.size()
+        try:
+            before = find_seq(self.read, end, self.session_id, start - 1, self.name)
+        except NotFound:
+            tip = self._tip()
+            if not tip.is_born:
+                raise NotFound(f"{self.name}: the session was never born") from None
+            if tip.head.seq >= start - 1:
+                # It is there, and does not hold: reading from the beginning says where.
+                return root_head(self.session_id), 0
+            return tip.head, tip.tail.offset + (tip.tail.state == "missing_lf")
+        return Head(self.session_id, before.seq, before.ts, before.hash), before.end
+
+    def _verified(self, head: Head, offset: int, named: Named) -> Iterator[list[Record]]:
+        looks = 0
+        while True:
+            scanner = self.scanner(head, offset, named)
+            size = self.size()
+            try:
+                for at in range(offset, size, _CHUNK):
+                    yield scanner.feed(self.read(min(_CHUNK, size - at), at))
+                    if scanner.error is not None:
+                        break
+                yield list(scanner.finish().records)
+            except Corrupt:
+                looks += 1
+                if looks == _LOOKS:
+                    raise
+                head, offset = scanner.head, scanner.end
+            else:
+                return
+
+    def scanner(self, head: Head, offset: int, named: Named) -> Scanner:
+        return Scanner(
+            self.name,
+            head,
+            offset=offset,
+            allow_masked=self._allow_masked,
+            replacements=named,
+        )
+
+
+class Follower:
+    """
+    A reader that goes on: each `more` gives what has arrived.
+
+    It looks again from the last complete append that it gave, so a file that was
+    replaced, or rolled back and written again, does not disturb it.
+    """
+
+    def __init__(
+        self, files: Files, session_id: SessionId, start: int, *, allow_masked: bool
+    ) -> None:
+        self._files = files
+        self._session_id = session_id
+        self._allow_masked = allow_masked
+        self._start = start
+        self._reader: Reader | None = None
+        self._place: tuple[Head, int] | None = None
+        self._named: Named = {}
+        self._searched = 0
+        self._searched_at: FileStat | None = None
+        self._seen: FileStat | None = None
+        self._looks = 0
+
+    def more(self) -> list[Record]:
+        """
+        Return the records that arrived since the last call, perhaps none.
+
+        Raises:
+            NotFound: The session is not there, or was deleted.
+            Corrupt: The log is damaged behind what was given, or does not hold that any more.
+        """
+        found = self._files.stat(layout.log_path(self._session_id))
+        if found is None:
+            raise NotFound(f"{self._session_id}: no such session")
+        if found == self._seen:
+            return []
+        reader = self._reader
+        if reader is None or reader.inode != found.inode:
+            reader = self._reader = Reader(
+                self._files, self._session_id, allow_masked=self._allow_masked
+            )
+            self._searched = 0
+        size = reader.size()
+        place = self._place or reader.place_before(self._start)
+        reader.check_place(*place)
+        if found != self._searched_at:
+            self._search(reader, place[1], size)
+            self._searched_at = found
+        scanner = reader.scanner(*place, self._named)
+        records: list[Record] = []
+        for at in range(place[1], size, _CHUNK):
+            records += scanner.feed(reader.read(min(_CHUNK, size - at), at))
+            is_enough = records and at - place[1] >= _BATCH_BYTES
+            if is_enough or scanner.error is not None:
+                break
+        self._looks = self._looks + 1 if scanner.error is not None and not records else 0
+        if scanner.error is not None and self._looks == _LOOKS:
+            raise scanner.error
+        self._place = scanner.head, scanner.end
+        if scanner.end == found.size:
+            self._seen = found
+        return [withhold(r, self._named) for r in records if r.seq >= self._start]
+
+    def _search(self, reader: Reader, offset: int, size: int) -> None:
+        """Look up what redactions up to the end name, before anything before the end is given."""
+        search = RedactionSearch(self._session_id)
+        for at in range(max(offset, self._searched), size, _CHUNK):
+            search.feed(reader.read(min(_CHUNK, size - at), at))
+        self._named = {**self._named, **search.finish()}
+        # Farther back nothing can be rolled back and written anew.
+        self._searched = max(0, size - APPEND_BYTES_MAX - LINE_BYTES_MAX)

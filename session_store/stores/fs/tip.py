@@ -1,0 +1,179 @@
+"""
+Finding places in a log without reading all of it: its end, and a seq.
+
+Rules of this module:
+  * Reads only; whoever calls holds the lock or can live with a moving end.
+  * O(1) and O(log n) reads on a log that holds; more only where something is wrong.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from attrs import frozen
+
+from ...chain import Head, Invalid, Record, check_line, root_head
+from ...errors import Corrupt, NotFound
+from ...ids import SessionId
+from ...limits import APPEND_BYTES_MAX, BATCH_MAX, LINE_BYTES_MAX
+from ...scan import Scanner, Tail
+
+Read: TypeAlias = Callable[[int, int], bytes]
+"""(size, offset) -> bytes, fewer only at the end of the file."""
+
+_BLOCK = 16 * 1024
+_CHUNK = 1024 * 1024
+
+
+@frozen
+class Tip:
+    """
+    The end of a log.
+
+    Attributes:
+        head: The newest record that counts; seq −1 if the log is unborn.
+        tail: What stands behind it.
+    """
+
+    head: Head
+    tail: Tail
+
+    @property
+    def is_born(self) -> bool:
+        return self.head.seq >= 0
+
+
+def read_tip(
+    read: Read, size: int, session_id: SessionId, path: str, *, allow_masked: bool = False
+) -> Tip:
+    """
+    Return the end of a log of *size* bytes.
+
+    Raises:
+        Corrupt: What follows the last complete append is neither an append in
+            progress nor a torn tail.
+        Unsupported: The log is of another version.
+
+    Cost: one read of the last line, if that ends an append.
+    """
+    last = _last_append_end(read, size, session_id)
+    if last is not None and last.withheld == "masked" and not allow_masked:
+        why = "a masked record in a store that holds none"
+        raise Corrupt(path, line=last.seq + 1, offset=last.offset, seq=last.seq, why=why)
+    # Where no append ends in reach, all is read, in bounded memory.
+    head = root_head(session_id) if last is None else _head(last, session_id)
+    end = 0 if last is None else last.end
+    if last is not None and end == size:
+        return Tip(head, Tail("clean", end, 0))
+    scanner = Scanner(path, head, offset=end, allow_masked=allow_masked)
+    for offset in range(end, size, _CHUNK):
+        scanner.feed(read(min(_CHUNK, size - offset), offset))
+        if scanner.error is not None:
+            break
+    tail = scanner.finish()
+    return Tip(scanner.head, tail)
+
+
+def _last_append_end(read: Read, size: int, session_id: SessionId) -> Record | None:
+    """Return the last line that is a whole record and ends an append; None if it is out of reach."""
+    for count, (begin, line) in enumerate(_lines_back(read, size)):
+        # An unfinished append reaches no farther back than this.
+        if count > BATCH_MAX + 1 or begin < size - APPEND_BYTES_MAX - LINE_BYTES_MAX:
+            return None
+        record = _checked(line, session_id, begin)
+        if record is not None and record.batch == 0:
+            return record
+    return None
+
+
+def _lines_back(read: Read, size: int) -> Iterator[tuple[int, bytes]]:
+    """Give the lines that end with LF, and where they begin, the last one first; none too long for a record."""
+    start, data, block = size, b"", _BLOCK
+    is_line = False  # What is in *data* ends with the LF of a line.
+    while start > 0:
+        begin = max(start - block, 0)
+        data, start = read(start - begin, begin) + data, begin
+        block = min(block * 4, _CHUNK)
+        end = len(data) if is_line else data.rfind(b"\n") + 1
+        is_line = end > 0
+        while is_line:
+            at = data.rfind(b"\n", 0, end - 1) + 1
+            if at == 0 and start > 0:
+                break
+            yield start + at, data[at : end - 1]
+            end, is_line = at, at > 0
+        is_line = is_line and end <= LINE_BYTES_MAX
+        data = data[:end] if is_line else b""
+
+
+def _checked(line: bytes, session_id: SessionId, offset: int) -> Record | None:
+    try:
+        return check_line(line, session_id, offset=offset)
+    except Invalid:
+        return None
+
+
+def _head(record: Record, session_id: SessionId) -> Head:
+    return Head(session_id, record.seq, record.ts, record.hash)
+
+
+def find_seq(read: Read, end: int, session_id: SessionId, seq: int, path: str) -> Record:
+    """
+    Return the self-consistent record *seq* of a log whose last append ends at *end*.
+
+    Damage elsewhere in the log does not matter.
+
+    Raises:
+        NotFound: The log has no such record, or it does not hold.
+
+    Cost: O(log n) reads.
+    """
+    low, high = 0, end
+    while low < high:
+        middle = (low + high) // 2
+        record = _first_record(read, middle, high, session_id)
+        if record is None or record.seq > seq:
+            high = middle
+        elif record.seq < seq:
+            low = record.end
+        else:
+            return record
+    raise NotFound(f"{path}: no record with seq {seq}")
+
+
+def _first_record(read: Read, at: int, stop: int, session_id: SessionId) -> Record | None:
+    """Return the first record that holds and begins in [*at*, *stop*)."""
+    begin = at if at == 0 else _next_line(read, at - 1, stop)
+    while begin is not None and begin < stop:
+        line = _line_at(read, begin)
+        record = _checked(line, session_id, begin)
+        if record is None and not read(1, begin + len(line)):
+            # The last line counts with one wrong byte in its LF's place, too.
+            record = _checked(line[:-1], session_id, begin)
+        if record is not None:
+            return record
+        begin = begin + len(line) + 1
+    return None
+
+
+def _next_line(read: Read, at: int, stop: int) -> int | None:
+    while at < stop:
+        block = read(_BLOCK, at)
+        found = block.find(b"\n")
+        if found >= 0:
+            return at + found + 1
+        if not block:
+            return None
+        at += len(block)
+    return None
+
+
+def _line_at(read: Read, begin: int) -> bytes:
+    size = _BLOCK
+    while True:
+        block = read(size, begin)
+        found = block.find(b"\n")
+        if found >= 0:
+            return block[:found]
+        if len(block) < size or size > LINE_BYTES_MAX:
+            return block
+        size = min(size * 8, LINE_BYTES_MAX + 1)

@@ -1,0 +1,102 @@
+"""From a path or URL to a store."""
+
+import asyncio
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ..entries import Durability
+from ..errors import InvalidInput
+from .face import InlineFace, ThreadFace
+from .fs.core import LOCK_TIMEOUT_S, FsCore
+from .fs.files import Files
+from .memory import MemoryFiles
+
+
+class FsStore(ThreadFace):
+    """Logs as files below one directory; see docs/DESIGN.md for where everything lies."""
+
+
+class MemoryStore(InlineFace):
+    """The file store on a file system in memory; its logs end with the process."""
+
+    def __init__(self, core: FsCore | None = None) -> None:
+        super().__init__(core or FsCore(MemoryFiles()))
+
+    async def pause(self, seconds: float) -> None:
+        # Whoever appends what is waited for may be a task of the same loop.
+        await asyncio.sleep(seconds)
+
+
+def open_core(
+    where: str | Path,
+    *,
+    durability: Durability = "disk",
+    create: bool = True,
+    network_fs: bool = False,
+    shared_group: bool = False,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+) -> FsCore:
+    """Return the synchronous core for *where*; arguments and errors as for `open_store`."""
+    scheme, path = _split(where)
+    files = MemoryFiles() if scheme == "memory" else Files(Path(path), shared_group=shared_group)
+    return FsCore(
+        files,
+        durability=durability,
+        create=create,
+        network_fs=network_fs,
+        shared_group=shared_group,
+        lock_timeout_s=lock_timeout_s,
+    )
+
+
+def _split(where: str | Path) -> tuple[str, str]:
+    text = str(where)
+    if not text or "\0" in text:
+        raise InvalidInput(f"not a store: {text!r}")
+    if isinstance(where, Path) or ":" not in text.split("/", maxsplit=1)[0]:
+        return "file", text
+    parts = urlsplit(text)
+    if parts.scheme == "memory":
+        return "memory", ""
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+        return "file", unquote(parts.path)
+    raise InvalidInput(
+        f"no store for {text!r}: a path, file:/path or memory: is expected", source="store"
+    )
+
+
+async def open_store(
+    where: str | Path,
+    *,
+    durability: Durability = "disk",
+    create: bool = True,
+    network_fs: bool = False,
+    shared_group: bool = False,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+) -> InlineFace:
+    """
+    Open the store at *where*.
+
+    Args:
+        where: A path, `file:/path`, or `memory:`.
+        durability: What an append that does not say reaches.
+        create: Make a store if there is none.
+        network_fs: Allow a file system shared over a network; one host may write.
+        shared_group: Give the group the rights that the owner has.
+        lock_timeout_s: How long an append waits for another writer.
+
+    Raises:
+        InvalidInput: *where* names no kind of store.
+        NotFound: There is none, and *create* is false.
+        UnsafePath: The directory is not ours, is no store, or lies on a network.
+        Unsupported: Another version made it.
+    """
+    core = open_core(
+        where,
+        durability=durability,
+        create=create,
+        network_fs=network_fs,
+        shared_group=shared_group,
+        lock_timeout_s=lock_timeout_s,
+    )
+    return MemoryStore(core) if isinstance(core.files, MemoryFiles) else FsStore(core)
