@@ -1,0 +1,1 @@
+"""Importers: transcripts of other agents become entries, nothing dropped."""

@@ -1,0 +1,1 @@
+"""Sessions: recording, restoring, forking, verifying; over any store."""

@@ -1,0 +1,289 @@
+"""
+Verification: what holds, what was found, and where. Reads everything, remembers nothing.
+
+A fork holds if its own log holds and its parents' logs hold up to where it
+was forked; a log is read once for all the sessions that one `Verifier` looks at.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from attrs import define, field, frozen
+
+from ..chain import Record, Withheld, root_head
+from ..codec import decode_body
+from ..entries import Position
+from ..errors import Corrupt, NotFound, Unsupported
+from ..ids import SessionId, parse_session_id
+from ..redacted import Named, redaction_targets
+from ..scan import Scanner, Tail
+from ..stores.protocol import Store
+
+What: TypeAlias = Literal[
+    "corrupt",
+    "torn",
+    "missing-lf",
+    "erased",
+    "erased-without-redaction",
+    "erasure-unfinished",
+    "masked",
+    "parent-missing",
+    "unborn",
+    "unsupported",
+]
+
+_LEGAL = frozenset({"erased", "masked"})
+_BROKEN = frozenset({"corrupt", "parent-missing"})
+_IN_FLIGHT_S = 1.0
+_LOOK_AGAIN_S = 0.05
+
+
+@frozen
+class Finding:
+    """One thing found, with its place in the log of *session_id*."""
+
+    what: What
+    session_id: SessionId
+    line: int
+    offset: int
+    seq: int
+    why: str
+
+    @property
+    def is_legal(self) -> bool:
+        """Withheld as the format allows: said, but nothing is wrong."""
+        return self.what in _LEGAL
+
+
+@frozen
+class Report:
+    """
+    What verification found of one session.
+
+    Attributes:
+        level: INTACT if the chain holds up to the last complete append, its parents included.
+        records: Verified records of the session's own log.
+        head: The last of them.
+    """
+
+    session_id: SessionId
+    level: Literal["INTACT"] | None
+    records: int
+    head: Position | None
+    findings: Sequence[Finding]
+
+    @property
+    def problems(self) -> list[Finding]:
+        """The findings that are not legal."""
+        return [f for f in self.findings if not f.is_legal]
+
+
+@define
+class _Log:
+    """One log, read once."""
+
+    session_id: SessionId
+    head: Position | None = None
+    origin: Position | None = None
+    findings: list[Finding] = field(factory=list)
+    error: Corrupt | Unsupported | None = None
+    tail: Tail | None = None
+
+
+class Verifier:
+    """
+    Verifies sessions of one store.
+
+    Args:
+        allow_masked: Masked records are legal wherever they stand.
+        parse: Also parse every body as JSON.
+    """
+
+    def __init__(self, store: Store, *, allow_masked: bool = False, parse: bool = False) -> None:
+        self._store = store
+        self._allow_masked = allow_masked
+        self._parse = parse
+        self._logs: dict[SessionId, _Log] = {}
+
+    async def verify(self, session_id: SessionId) -> Report:
+        """
+        Verify one session and what it lives on.
+
+        Raises:
+            NotFound: There is no such log.
+            Unsupported: It is of another version.
+
+        Cost: linear in the bytes of the logs not read before.
+        """
+        log = await self._read(parse_session_id(session_id))
+        if isinstance(log.error, Unsupported):
+            raise log.error
+        findings = list(log.findings)
+        if log.head is None and log.error is None:
+            why = "empty, or wholly a torn tail: the session was never born"
+            findings = [Finding("unborn", log.session_id, 1, 0, 0, why)]
+        broken = log.error is not None or log.head is None
+        if log.origin is not None and log.head is not None:
+            inherited = await self._lineage(log)
+            broken = broken or any(f.what in _BROKEN for f in inherited)
+            findings = [*inherited, *findings]
+        records = 0 if log.head is None else log.head.seq + 1
+        return Report(session_id, None if broken else "INTACT", records, log.head, findings)
+
+    async def _lineage(self, log: _Log) -> list[Finding]:
+        findings: list[Finding] = []
+        seen = {log.session_id}
+        while (parent := log.origin) is not None:
+            if parent.session_id in seen:
+                why = "its parents lead back to itself"
+                return [*findings, Finding("corrupt", log.session_id, 1, 0, 0, why)]
+            seen.add(parent.session_id)
+            child = log.session_id
+            try:
+                log = await self._read(parent.session_id)
+            except NotFound:
+                why = f"its parent {parent.session_id} is not in the store"
+                return [*findings, Finding("parent-missing", child, 1, 0, 0, why)]
+            if isinstance(log.error, Unsupported):
+                raise log.error
+            findings += await self._prefix_findings(log, parent, child)
+            if any(f.what in _BROKEN for f in findings):
+                break
+        return findings
+
+    async def _prefix_findings(
+        self, log: _Log, parent: Position, child: SessionId
+    ) -> list[Finding]:
+        """Return what is wrong with the part of a parent's log that its fork stands on."""
+        found = [f for f in log.findings if f.seq <= parent.seq and f.what != "torn"]
+        if any(f.what == "corrupt" for f in found):
+            return found
+        if log.head is None:
+            why = f"its parent {parent.session_id} was never born"
+            return [*found, Finding("parent-missing", child, 1, 0, 0, why)]
+        # The log was verified beyond that record, so the one found there is the one verified.
+        is_there = log.head.seq >= parent.seq
+        if is_there and await self._store.position(parent.session_id, parent.seq) == parent:
+            return found
+        why = f"its parent {parent.session_id} has another record at seq {parent.seq}, or none"
+        return [*found, Finding("corrupt", child, 1, 0, 0, why)]
+
+    def _log_reader(self, session_id: SessionId) -> "_LogReader":
+        return _LogReader(
+            self._store, session_id, allow_masked=self._allow_masked, parse=self._parse
+        )
+
+    async def _read(self, session_id: SessionId) -> _Log:
+        if session_id not in self._logs:
+            waited_s = 0.0
+            while True:
+                log = await self._log_reader(session_id).read()
+                in_flight = log.tail is not None and log.tail.state == "torn"
+                if not in_flight or waited_s >= _IN_FLIGHT_S:
+                    break
+                await self._store.pause(_LOOK_AGAIN_S)
+                waited_s += _LOOK_AGAIN_S
+            self._logs[session_id] = log
+        return self._logs[session_id]
+
+
+class _LogReader:
+    """Reads one log in bounded memory and gathers what is to be said about it."""
+
+    def __init__(
+        self, store: Store, session_id: SessionId, *, allow_masked: bool, parse: bool
+    ) -> None:
+        self._store = store
+        self._parse = parse
+        self._allow_masked = allow_masked or store.is_masked
+        self._log = _Log(session_id)
+        self._last: Record | None = None
+        self._named: Named = {}
+        self._wanted: Named = {}
+        self._withheld: list[tuple[int, bytes, int, Withheld]] = []
+        self._still_there: dict[tuple[int, bytes], int] = {}
+
+    async def read(self) -> _Log:
+        log, store, session_id = self._log, self._store, self._log.session_id
+        self._wanted = await store.redactions(session_id)
+        scanner = Scanner(
+            session_id,
+            root_head(session_id),
+            allow_masked=self._allow_masked,
+            replacements=self._wanted,
+        )
+        try:
+            async for chunk in store.raw(session_id):
+                self._take(scanner.feed(chunk))
+                if scanner.error is not None:
+                    break
+            log.tail = scanner.finish()
+            self._take(log.tail.records)
+        except (Corrupt, Unsupported) as error:
+            log.error = error
+        if self._last is not None:
+            log.head = Position(session_id, self._last.seq, self._last.hash)
+        log.origin = scanner.origin
+        self._conclude()
+        return log
+
+    def _take(self, records: Sequence[Record]) -> None:
+        begin = 0
+        for index, record in enumerate(records):
+            if record.kind == "redaction" or self._parse:
+                decode_body(record, self._log.session_id)
+            if record.batch == 0:  # A body that does not parse spoils its whole append.
+                self._count(records[begin : index + 1])
+                begin = index + 1
+
+    def _count(self, append: Sequence[Record]) -> None:
+        for record in append:
+            self._last = record
+            key = record.seq, record.digest
+            if record.withheld is not None:
+                self._withheld.append((*key, record.offset, record.withheld))
+            if key in self._wanted and record.withheld != "erased":
+                self._still_there[key] = record.offset
+            self._named.update(redaction_targets(record))
+
+    def _conclude(self) -> None:
+        log = self._log
+        for seq, digest, offset, withheld in self._withheld:
+            named = (seq, digest) in self._named
+            if withheld == "masked" and not named:
+                self._found("masked", seq, offset, "masked by its sender")
+            elif withheld == "erased" and named:
+                self._found("erased", seq, offset, "erased, as a redaction says")
+            elif withheld == "erased":
+                why = "erased, but no later redaction names it"
+                self._found("erased-without-redaction", seq, offset, why)
+        for key in self._named.keys() & self._still_there.keys():
+            why = "a redaction names it, but its body is still there"
+            self._found("erasure-unfinished", key[0], self._still_there[key], why)
+        log.findings.sort(key=lambda f: f.seq)
+        self._conclude_end()
+
+    def _conclude_end(self) -> None:
+        log = self._log
+        seq = 0 if log.head is None else log.head.seq + 1
+        if isinstance(log.error, Corrupt):
+            self._found("corrupt", log.error.seq, log.error.offset, log.error.why)
+        elif log.tail is not None and log.head is not None:
+            if log.tail.state == "torn":
+                why = f"{log.tail.size} bytes of an unfinished append"
+                self._found("torn", seq, log.tail.offset, why)
+            elif log.tail.state == "missing_lf":
+                last = log.tail.records[-1]
+                why = "the last line has no end; the next append puts it there"
+                self._found("missing-lf", last.seq, last.offset, why)
+
+    def _found(self, what: What, seq: int, offset: int, why: str) -> None:
+        session_id = self._log.session_id
+        self._log.findings.append(Finding(what, session_id, seq + 1, offset, seq, why))
+
+
+async def verify(
+    store: Store, session_id: SessionId, *, allow_masked: bool = False, parse: bool = False
+) -> Report:
+    """Verify one session; see `Verifier`."""
+    return await Verifier(store, allow_masked=allow_masked, parse=parse).verify(session_id)
