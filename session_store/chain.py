@@ -30,7 +30,9 @@ def _key(role: str) -> bytes:
     return blake3(b"", derive_key_context=_CONTEXT + role).digest()
 
 
-_GENESIS, _FORK, _BODY, _RECORD, _MASK = map(_key, ("genesis", "fork", "body", "record", "mask"))
+_GENESIS, _FORK, BODY_KEY, RECORD_KEY, _MASK = map(
+    _key, ("genesis", "fork", "body", "record", "mask")
+)
 
 _UINT = rb"(0|[1-9][0-9]{0,15})"
 _HEAD = re.compile(
@@ -147,7 +149,7 @@ def fork_head(session_id: SessionId, parent: Position) -> Head:
 
 def body_digest(salt: bytes, body: bytes) -> bytes:
     """Return the commitment to *body* under *salt* (32 hex characters), as hex."""
-    return blake3(salt + body, key=_BODY).hexdigest().encode()
+    return blake3(salt + body, key=BODY_KEY).hexdigest().encode()
 
 
 def mask_digest(record_hash: bytes, body: bytes) -> bytes:
@@ -157,7 +159,7 @@ def mask_digest(record_hash: bytes, body: bytes) -> bytes:
 
 def compute_hash(session_id: SessionId, head: bytes) -> EntryHash:
     """Return the hash of the record whose HEAD bytes are *head*, in the log of *session_id*."""
-    return EntryHash(blake3(id_bytes(session_id) + head, key=_RECORD).digest())
+    return EntryHash(blake3(id_bytes(session_id) + head, key=RECORD_KEY).digest())
 
 
 def make_draft(kind: str, body: bytes, salt: bytes, ts: int | None = None) -> Draft:
@@ -199,7 +201,7 @@ def link(head: Head, ts: int, drafts: Sequence[Draft]) -> tuple[bytes, Head]:
             b'{"v":1,"seq":%d,"ts":%d,"kind":"%b","batch":%d,"prev_hash":"%b","digest":"%b"'
             % (seq, last_ts, draft.kind.encode(), batch, hash_.hex().encode(), draft.digest)
         )
-        hash_ = blake3(sid + head_bytes, key=_RECORD).digest()
+        hash_ = blake3(sid + head_bytes, key=RECORD_KEY).digest()
         line = b'%b,"salt":"%b","body":%b,"hash":"%b"}\n' % (
             head_bytes,
             draft.salt,

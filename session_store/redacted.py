@@ -4,7 +4,6 @@ What redactions name, and what a reader gives out in its place (docs/FORMAT.md Â
 Pure: the lines of a log in, a verdict out.
 """
 
-import re
 from collections.abc import Iterable
 
 import orjson
@@ -18,8 +17,6 @@ from .values import parse
 
 REDACTION_MARK = b',"kind":"redaction","batch":'
 """Stands in the HEAD of every redaction, and hardly anywhere else."""
-
-_MARK = re.compile(re.escape(REDACTION_MARK))
 
 Named = dict[tuple[int, bytes], bytes | None]
 """(seq, digest as hex bytes) -> JSON bytes of the replacement, or None."""
@@ -82,16 +79,18 @@ class RedactionSearch:
         """Take the next bytes of the log."""
         buffer = self._rest + data
         end = buffer.rfind(b"\n") + 1
-        for match in _MARK.finditer(buffer, 0, end):
-            begin = buffer.rfind(b"\n", 0, match.start()) + 1
-            self._take(buffer[begin : buffer.index(b"\n", match.start())])
+        at = buffer.find(REDACTION_MARK, 0, end)
+        while at >= 0:
+            line_end = buffer.index(b"\n", at)
+            self._take(buffer[buffer.rfind(b"\n", 0, at) + 1 : line_end])
+            at = buffer.find(REDACTION_MARK, line_end, end)
         self._rest = buffer[end:]
         if len(self._rest) > LINE_BYTES_MAX:
             self._rest = b" "  # Too long for a record, and so is what follows up to the next LF.
 
     def finish(self) -> Named:
         """Return what was found; the last line counts without its LF too."""
-        if _MARK.search(self._rest):
+        if REDACTION_MARK in self._rest:
             self._take(self._rest)
             self._take(self._rest[:-1])
         return self.named

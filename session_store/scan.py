@@ -31,6 +31,7 @@ from .errors import ChainBroken, Corrupt, SessionStoreError, Unsupported
 from .ids import SessionId
 from .limits import LINE_BYTES_MAX
 from .positions import position_from
+from .runs import check_run, recall_run
 
 NUL_RUN = 16
 """Fewer consecutive NULs are damage, not a hole: one flipped bit makes a NUL of a space."""
@@ -66,6 +67,7 @@ class Scanner:
         head: The record before the first byte; seq −1 at the beginning of a log.
             Its hash may be empty if only what follows shall be checked.
         offset: Where in the log the first byte stands.
+        trusted: Where the part ends that was verified before and has not changed since.
         replacements: What redactions of the log give for (seq, digest), wherever they
             stand: an erased session_start of a fork is checked by its replacement.
 
@@ -78,6 +80,7 @@ class Scanner:
         head: Head,
         *,
         offset: int = 0,
+        trusted: int = 0,
         allow_masked: bool = False,
         replacements: Mapping[tuple[int, bytes], bytes | None] = EMPTY,
     ) -> None:
@@ -90,6 +93,7 @@ class Scanner:
         self.error: SessionStoreError | None = None
         self._path = path
         self._session_id: SessionId = head.session_id
+        self._trusted = trusted
         self._allow_masked = allow_masked
         self._replacements = replacements
         self._last = head
@@ -107,13 +111,17 @@ class Scanner:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         done: list[Record] = []
-        for line in lines:
-            if self.error is not None:
-                break
+        at = 0
+        while at < len(lines) and self.error is None:
             if self._damage is not None:
-                self._behind_damage(line)
+                self._behind_damage(lines[at])
+            elif run := self._run(lines, at):
+                self._count(run, done)
+                at += len(run)
+                continue
             else:
-                self._take(line, done)
+                self._take(lines[at], done)
+            at += 1
         # A line of the full size may still have one wrong byte in its LF's place.
         if self.error is None and len(self._rest) > LINE_BYTES_MAX:
             self._shorten_rest()
@@ -137,20 +145,35 @@ class Scanner:
         behind = self._total - self.end
         return Tail("torn" if behind else "clean", self.end, behind)
 
+    def _run(self, lines: list[bytes], first: int) -> list[Record]:
+        """Take the lines from *first* on that need no second look."""
+        if self._offset < self._trusted:
+            return recall_run(lines, first, self._last, self._offset, self._trusted)
+        return check_run(lines, first, self._last, self._batch, self._offset)
+
     def _take(self, line: bytes, done: list[Record]) -> None:
         try:
             record = self._check(line)
         except Invalid as invalid:
             self._found_damage(line, invalid)
             return
-        self._last = Head(self._session_id, record.seq, record.ts, record.hash)
-        self._offset = record.end
-        self._batch = record.batch
-        self._pending.append(record)
-        if record.batch == 0:
-            done.extend(self._pending)
-            self._pending.clear()
-            self.head, self.end = self._last, self._offset
+        self._count([record], done)
+
+    def _count(self, records: list[Record], done: list[Record]) -> None:
+        """Go on behind *records*; what ends the appends among them is done."""
+        last = records[-1]
+        self._last = Head(self._session_id, last.seq, last.ts, last.hash)
+        self._offset, self._batch = last.end, last.batch
+        self._pending += records
+        whole = len(self._pending)
+        while whole and self._pending[whole - 1].batch:
+            whole -= 1
+        if whole:
+            last = self._pending[whole - 1]
+            self.head = Head(self._session_id, last.seq, last.ts, last.hash)
+            self.end = last.end
+            done += self._pending[:whole]
+            del self._pending[:whole]
 
     def _check(self, line: bytes) -> Record:
         record = check_line(line, self._session_id, offset=self._offset)

@@ -28,6 +28,7 @@ from .ids import SessionId
 from .positions import parse_position
 
 Body: TypeAlias = Mapping[str, Json]
+AnyRecord: TypeAlias = Record | HashedEntry
 
 COPY_END = "session_store.copy_end"
 """Domain of the extension that ends what a copy brought along; its payload is the source."""
@@ -136,18 +137,26 @@ class Replay:
     """Folds records, oldest log of the lineage first, into `state`."""
 
     def __init__(self, initial: RestoredState | None = None) -> None:
-        self.state: RestoredState | None = None if initial is None else initial.copy()
+        self._state: RestoredState | None = None if initial is None else initial.copy()
+        self._last: tuple[SessionId, AnyRecord] | None = None
         self._starting = False
 
-    def apply(self, session_id: SessionId, record: Record | HashedEntry, body: Body | None) -> None:
+    @property
+    def state(self) -> RestoredState | None:
+        """The state behind the last record; None before the first."""
+        if self._state is not None and self._last is not None:
+            session_id, record = self._last
+            self._state.head = Position(session_id, record.seq, record.hash)
+        return self._state
+
+    def apply(self, session_id: SessionId, record: AnyRecord, body: Body | None) -> None:
         """
         Replay one verified record.
 
         Raises:
             ValueError: *body* does not fit its kind. The state is as before.
         """
-        position = Position(session_id, record.seq, record.hash)
-        state = self._begun(position, record) if record.seq == 0 else self.state
+        state = self._begun(session_id, record) if record.seq == 0 else self._state
         if state is None:
             raise ValueError("the log does not begin with a session_start")
         if body is not None:
@@ -155,30 +164,30 @@ class Replay:
             if handler is None:
                 state.unknown_kinds[record.kind] += 1
             else:
-                handler(state, body, position)
-        if self.state is None:
+                handler(state, body, session_id, record)
+        if self._state is None:
             self._starting = True
-        self.state = state
+        self._state, self._last = state, (session_id, record)
         if record.withheld is not None:
-            state.withheld.append(position)
-        state.head = position
+            state.withheld.append(_position(session_id, record))
         state.entries_count += 1
         state.last_ts = record.ts
         if self._starting and record.batch == 0:
             self._starting = False
-            state.turns.append(position)
+            state.turns.append(_position(session_id, record))
 
-    def _begun(self, position: Position, record: Record | HashedEntry) -> RestoredState:
+    def _begun(self, session_id: SessionId, record: AnyRecord) -> RestoredState:
         if record.kind != "session_start":
             raise ValueError(f"the log begins with a {record.kind}")
-        if self.state is None:
-            return RestoredState(position.session_id, position, started_ts=record.ts)
+        parent = self.state
+        if parent is None:
+            return RestoredState(session_id, _position(session_id, record), started_ts=record.ts)
         # A fork by reference goes on where its parent was left.
         return evolve(
-            self.state,
-            session_id=position.session_id,
-            origin=SessionOrigin(forked_from=self.state.head, by_reference=True),
-            inherited_usage=len(self.state.usage_history),
+            parent,
+            session_id=session_id,
+            origin=SessionOrigin(forked_from=parent.head, by_reference=True),
+            inherited_usage=len(parent.usage_history),
             started_ts=record.ts,
         )
 
@@ -231,11 +240,15 @@ def _link_expected(entry: HashedEntry, before: Position | None) -> bytes | None:
     return root_head(session_id).hash if before is None else fork_head(session_id, before).hash
 
 
+def _position(session_id: SessionId, record: AnyRecord) -> Position:
+    return Position(session_id, record.seq, record.hash)
+
+
 # Handlers check a body before they change the state: one that does not fit changes nothing.
 
 
-def _session_start(state: RestoredState, body: Body, position: Position) -> None:
-    if body.get("session_id") != position.session_id:
+def _session_start(state: RestoredState, body: Body, session_id: SessionId, _: AnyRecord) -> None:
+    if body.get("session_id") != session_id:
         raise ValueError("session_start names another session")
     prompt, config = body.get("system_prompt"), body.get("config")
     prompt = state.system_prompt if prompt is None else _is(prompt, str, "system_prompt")
@@ -250,38 +263,39 @@ def _session_start(state: RestoredState, body: Body, position: Position) -> None
     state.labels = _with_labels(state.labels, labels)
 
 
-def _add_items(state: RestoredState, body: Body, _: Position) -> None:
+def _add_items(state: RestoredState, body: Body, *_: object) -> None:
     state.history.extend(_items(body, "items"))
 
 
-def _run_started(state: RestoredState, _: Body, position: Position) -> None:
-    state.open_run = position
+def _run_started(state: RestoredState, _: Body, session_id: SessionId, record: AnyRecord) -> None:
+    state.open_run = _position(session_id, record)
     state.last_run_interrupted = True
 
 
-def _run_ended(state: RestoredState, body: Body, _: Position) -> None:
+def _run_ended(state: RestoredState, body: Body, *_: object) -> None:
     state.last_run_interrupted = _is(body.get("interrupted"), bool, "interrupted")
     state.open_run = None
 
 
-def _config_changed(state: RestoredState, body: Body, _: Position) -> None:
+def _config_changed(state: RestoredState, body: Body, *_: object) -> None:
     state.config = _is(body.get("config"), dict, "config")
 
 
-def _turn_end(state: RestoredState, body: Body, position: Position) -> None:
+def _turn_end(state: RestoredState, body: Body, session_id: SessionId, record: AnyRecord) -> None:
     state.turn_count = _is(body.get("turn_count"), int, "turn_count")
-    state.turns.append(position)
+    state.turns.append(_position(session_id, record))
 
 
-def _llm_usage(state: RestoredState, body: Body, _: Position) -> None:
-    numbers = {name: _is(body.get(name), int, name) for name in _USAGE_NUMBERS}
-    model = body.get("model")
-    state.usage_history.append(
-        LlmUsage(**numbers, model=None if model is None else _is(model, str, "model"))
+def _llm_usage(state: RestoredState, body: Body, *_: object) -> None:
+    occupied, prompt, read, written, output = (
+        _is(body.get(name), int, name) for name in _USAGE_NUMBERS
     )
+    model = body.get("model")
+    model = None if model is None else _is(model, str, "model")
+    state.usage_history.append(LlmUsage(occupied, prompt, read, written, output, model))
 
 
-def _extension(state: RestoredState, body: Body, _: Position) -> None:
+def _extension(state: RestoredState, body: Body, *_: object) -> None:
     domain = _is(body.get("domain"), str, "domain")
     if domain == COPY_END:
         state.inherited_usage = len(state.usage_history)
@@ -289,7 +303,7 @@ def _extension(state: RestoredState, body: Body, _: Position) -> None:
         state.extensions.append((domain, body.get("payload")))
 
 
-def _labels_changed(state: RestoredState, body: Body, _: Position) -> None:
+def _labels_changed(state: RestoredState, body: Body, *_: object) -> None:
     state.labels = _with_labels(state.labels, _is(body.get("labels"), dict, "labels"))
 
 
@@ -297,7 +311,7 @@ def _with_labels(labels: Mapping[str, Json], changes: Mapping[str, Json]) -> dic
     return {name: value for name, value in {**labels, **changes}.items() if value is not None}
 
 
-def _nothing(_: RestoredState, __: Body, ___: Position) -> None:
+def _nothing(*_: object) -> None:
     """Maintenance of the log itself: no state of the agent's."""
 
 
@@ -323,7 +337,7 @@ _USAGE_NUMBERS = (
     "output_tokens",
 )
 
-_HANDLERS: Mapping[str, Callable[[RestoredState, Body, Position], None]] = {
+_HANDLERS: Mapping[str, Callable[[RestoredState, Body, SessionId, AnyRecord], None]] = {
     "session_start": _session_start,
     "history_continued": _add_items,
     "run_started": _run_started,

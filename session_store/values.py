@@ -65,7 +65,9 @@ def decode(data: bytes) -> Json:
     Raises:
         ValueError: Not JSON, or nested too deeply.
     """
-    value = parse(data)
+    if _may_be_deep(data) and depth(data) > DEPTH_MAX:
+        raise ValueError(f"nested deeper than {DEPTH_MAX}")
+    value = orjson.loads(data)
     # Another writer may have spelled the key with escapes.
     if b"$ss" in data or b"\\u00" in data:
         return _unwrap(value)
@@ -79,7 +81,7 @@ def parse(data: bytes) -> Json:
     Raises:
         ValueError: Not JSON, or nested too deeply.
     """
-    if _brackets(data) > DEPTH_MAX and depth(data) > DEPTH_MAX:
+    if _may_be_deep(data) and depth(data) > DEPTH_MAX:
         raise ValueError(f"nested deeper than {DEPTH_MAX}")
     return orjson.loads(data)
 
@@ -99,7 +101,7 @@ def parse_outside(data: bytes, *, source: str = "input", line: int | None = None
         outside.refuse(f"not UTF-8 at byte {error.start}")
     if text.startswith("\ufeff"):
         outside.refuse("begins with a byte-order mark")
-    if _brackets(data) > DEPTH_MAX and depth(data) > DEPTH_MAX:
+    if _may_be_deep(data) and depth(data) > DEPTH_MAX:
         outside.refuse(f"nested deeper than {DEPTH_MAX}")
     try:
         return json.loads(
@@ -210,12 +212,13 @@ def _without_unset_nulls(full: Json, given: Json) -> Json:
     return full
 
 
-def _brackets(data: bytes) -> int:
-    return data.count(b"{") + data.count(b"[")
+def _may_be_deep(data: bytes) -> bool:
+    """The quick look: every level takes two brackets."""
+    return len(data) > 2 * DEPTH_MAX and data.count(b"{") + data.count(b"[") > DEPTH_MAX
 
 
 def _check_limits(out: bytes) -> None:
-    if _brackets(out) > DEPTH_MAX and depth(out) > DEPTH_MAX:
+    if _may_be_deep(out) and depth(out) > DEPTH_MAX:
         raise LimitExceeded(f"nested deeper than {DEPTH_MAX}")
     if out.count(b'":') > KEYS_MAX:
         todo = [orjson.loads(out)]
@@ -271,7 +274,7 @@ def _wrapper(tag: str, content: Json) -> dict[str, Json]:
 
 def _check_keys(wrapped: list[Json]) -> None:
     try:
-        distinct = {_hashable(_unwrap(key)) for key in wrapped}
+        distinct = set(map(_unwrap_key, wrapped))
     except TypeError as error:
         raise TypeError("cannot record an object as the key of another") from error
     if len(distinct) < len(wrapped):
@@ -337,20 +340,28 @@ def _unwrap_str(text: Json) -> str:
 def _unwrap_dict(pairs: Json) -> dict[Any, Json]:
     if type(pairs) is not list or not all(type(p) is list and len(p) == 2 for p in pairs):
         raise ValueError(pairs)
-    value = {_hashable(_unwrap(k)): _unwrap(v) for k, v in pairs}
-    if len(value) != len(pairs):
+    # Keys first: values that were unwrapped for nothing are unwrapped again, at each level.
+    keys = [_unwrap_key(key) for key, _ in pairs]
+    if len(set(keys)) < len(keys):
         raise ValueError("a key is given twice")
-    return value
+    return dict(zip(keys, (_unwrap(value) for _, value in pairs), strict=True))
+
+
+def _unwrap_key(key: Json) -> Json:
+    if type(key) is list:
+        return tuple(map(_unwrap_key, key))
+    if type(key) is dict:
+        content = key.get("$ss")
+        is_flat = type(content) is list and all(type(part) is str for part in content)
+        if len(key) != 1 or not is_flat:
+            raise TypeError("an object is no key")
+    return _unwrap(key)
 
 
 def _known(text: Json, words: str) -> str:
     if type(text) is not str or text not in words.split():
         raise ValueError(text)
     return text
-
-
-def _hashable(key: Json) -> Json:
-    return tuple(_hashable(k) for k in key) if type(key) is list else key
 
 
 _UNWRAP: Mapping[str, Callable[[Json], Json]] = {

@@ -80,6 +80,7 @@ async def _replay(
 ) -> None:
     session_id = segment.session_id
     before = replay.state.head if replay.state is not None and start > 0 else None
+    apply = replay.apply
     async for batch in store.read(session_id, start, segment.stop):
         for record in batch:
             if before is not None:
@@ -93,7 +94,7 @@ async def _replay(
                 )
             body = decode_body(record, session_id)
             try:
-                replay.apply(session_id, record, body)
+                apply(session_id, record, body)
             except ValueError as error:
                 raise unfit(record, session_id, f"{record.kind}: {error}") from error
     if before is not None and segment.last is None:

@@ -228,6 +228,9 @@ class _LogReader:
         return log
 
     def _take(self, records: Sequence[Record]) -> None:
+        if not self._parse and not self._wanted and all(map(_is_plain, records)):
+            self._last = records[-1] if records else self._last
+            return
         begin = 0
         for index, record in enumerate(records):
             if record.kind == "redaction" or self._parse:
@@ -280,6 +283,10 @@ class _LogReader:
     def _found(self, what: What, seq: int, offset: int, why: str) -> None:
         session_id = self._log.session_id
         self._log.findings.append(Finding(what, session_id, seq + 1, offset, seq, why))
+
+
+def _is_plain(record: Record) -> bool:
+    return record.withheld is None and record.kind != "redaction"
 
 
 async def verify(

@@ -18,8 +18,9 @@ from ...positions import position_from
 from ...redacted import Named, RedactionSearch, find_redactions, withhold
 from ...scan import Scanner
 from . import layout
-from .files import Files, FileStat
+from .files import Files, FileStat, read_failed
 from .opening import open_log
+from .remembered import NOTHING, Remembered, Verified
 from .tip import Tip, find_seq, read_tip
 
 _CHUNK = 256 * 1024
@@ -33,10 +34,19 @@ class Reader:
 
     Args:
         allow_masked: The store is a masked replica.
+        remembered: What was verified before, to read on from; None verifies everything.
     """
 
-    def __init__(self, files: Files, session_id: SessionId, *, allow_masked: bool) -> None:
+    def __init__(
+        self,
+        files: Files,
+        session_id: SessionId,
+        *,
+        allow_masked: bool,
+        remembered: Remembered | None = None,
+    ) -> None:
         self.session_id = session_id
+        self._remembered = remembered
         self.name = files.name(layout.log_path(session_id))
         self._files = files
         self._allow_masked = allow_masked
@@ -50,7 +60,10 @@ class Reader:
         return self._files.size(self._file)
 
     def read(self, size: int, offset: int) -> bytes:
-        return self._files.read(self._file, size, offset)
+        try:
+            return self._files.read(self._file, size, offset)
+        except OSError as error:
+            raise read_failed(error, self.name, offset) from error
 
     def check_place(self, head: Head, offset: int) -> None:
         """Raise ChainBroken if the record *head* does not end at byte *offset* any more."""
@@ -62,14 +75,25 @@ class Reader:
             line = head.seq + 1
             raise ChainBroken(self.name, line=line, offset=offset, seq=head.seq, why=why)
 
-    def raw(self) -> Iterator[bytes]:
-        """Give the bytes as stored, to the present end."""
+    def raw(self, start: int = 0) -> Iterator[bytes]:
+        """Give the bytes as stored from *start* on, to the present end."""
         size = self.size()
-        for offset in range(0, size, _CHUNK):
+        for offset in range(start, size, _CHUNK):
             yield self.read(min(_CHUNK, size - offset), offset)
 
-    def redactions(self) -> Named:
-        return find_redactions(self.raw(), self.session_id)
+    def redactions(self, known: Verified = NOTHING) -> Named:
+        return find_redactions(self.raw(known.end if known.is_plain else 0), self.session_id)
+
+    def _known(self) -> Verified:
+        """Return what is remembered of the log, if it is this file and still holds its end."""
+        known = NOTHING if self._remembered is None else self._remembered.get(self.session_id)
+        if known.inode != self.inode or known.end > self.size():
+            return NOTHING
+        try:
+            self.check_place(known.head, known.end)
+        except ChainBroken:
+            return NOTHING
+        return known
 
     def head(self) -> Position:
         """Return the newest record that counts. Raises NotFound, Corrupt."""
@@ -151,9 +175,12 @@ class Reader:
             NotFound: The log is unborn.
             Corrupt: After everything before the damage was given.
         """
-        named = self.redactions()
+        known, searched = self._known(), self.size()
+        named = self.redactions(known)
         any_born = start > 0
-        for records in self._verified(*self.place_before(start), named):
+        for records in self._verified(
+            *self.place_before(start), known, named, plain_to=0 if named else searched
+        ):
             any_born = any_born or bool(records)
             inside = [
                 withhold(r, named)
@@ -184,14 +211,20 @@ class Reader:
             return tip.head, tip.tail.offset + (tip.tail.state == "missing_lf")
         return Head(self.session_id, before.seq, before.ts, before.hash), before.end
 
-    def _verified(self, head: Head, offset: int, named: Named) -> Iterator[list[Record]]:
+    def _verified(
+        self, head: Head, offset: int, known: Verified, named: Named, *, plain_to: int
+    ) -> Iterator[list[Record]]:
         looks = 0
+        goes_on = offset <= known.end
         while True:
-            scanner = self.scanner(head, offset, named)
+            scanner = self.scanner(head, offset, named, trusted=known.end)
             size = self.size()
             try:
                 for at in range(offset, size, _CHUNK):
-                    yield scanner.feed(self.read(min(_CHUNK, size - at), at))
+                    records = scanner.feed(self.read(min(_CHUNK, size - at), at))
+                    if goes_on and scanner.end > known.end:
+                        self._remember(scanner, is_plain=scanner.end <= plain_to)
+                    yield records
                     if scanner.error is not None:
                         break
                 yield list(scanner.finish().records)
@@ -203,11 +236,16 @@ class Reader:
             else:
                 return
 
-    def scanner(self, head: Head, offset: int, named: Named) -> Scanner:
+    def _remember(self, scanner: Scanner, *, is_plain: bool) -> None:
+        if self._remembered is not None:
+            self._remembered.put(Verified(self.inode, scanner.head, scanner.end, is_plain))
+
+    def scanner(self, head: Head, offset: int, named: Named, *, trusted: int = 0) -> Scanner:
         return Scanner(
             self.name,
             head,
             offset=offset,
+            trusted=trusted,
             allow_masked=self._allow_masked,
             replacements=named,
         )

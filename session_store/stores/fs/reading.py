@@ -13,6 +13,7 @@ from .files import Files
 from .keys import find_key
 from .listing import list_sessions, session_ids
 from .reader import Follower, Reader
+from .remembered import Remembered
 from .tombstones import Tombstones
 from .traces import read_trace
 
@@ -29,6 +30,7 @@ class FsReading:
         self.files = files
         self.allow_masked = allow_masked
         self._tombstones = Tombstones(files)
+        self._remembered = Remembered()
         self._closed = False
 
     @property
@@ -55,7 +57,12 @@ class FsReading:
 
     def reader(self, session_id: SessionId) -> Reader:
         self.check_open()
-        return Reader(self.files, self.check_id(session_id), allow_masked=self.allow_masked)
+        return Reader(
+            self.files,
+            self.check_id(session_id),
+            allow_masked=self.allow_masked,
+            remembered=self._remembered,
+        )
 
     def head(self, session_id: SessionId) -> Position:
         return self.reader(session_id).head()

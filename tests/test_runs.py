@@ -1,0 +1,179 @@
+"""The quick way through a log: it takes only what the slow way takes, and the same."""
+
+from collections.abc import Callable
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from session_store.chain import (
+    Head,
+    Invalid,
+    Record,
+    body_digest,
+    check_line,
+    check_link,
+    compute_hash,
+    root_head,
+)
+from session_store.limits import LINE_BYTES_MAX
+from session_store.runs import check_run, recall_run
+from session_store.testing.story import ROOT, told
+
+LINES = [line.removesuffix(b"\n") for line in told().lines]
+OFFSETS = [0, *accumulate(len(line) + 1 for line in LINES)]
+
+
+def slowly(lines: list[bytes]) -> list[Record]:
+    """Return what the slow way takes of a log, up to the first line that it refuses."""
+    records, before, batch, offset = [], root_head(ROOT), 0, 0
+    for line in lines:
+        try:
+            record = check_line(line, ROOT, offset=offset)
+            check_link(record, before, batch)
+        except Invalid:
+            break
+        records.append(record)
+        before, batch = Head(ROOT, record.seq, record.ts, record.hash), record.batch
+        offset = record.end
+    return records
+
+
+def quickly(lines: list[bytes]) -> list[Record]:
+    """Return what the quick way takes behind the first record."""
+    first = slowly(lines[:1])[0]
+    before = Head(ROOT, first.seq, first.ts, first.hash)
+    return check_run(lines, 1, before, first.batch, first.end)
+
+
+def test_a_good_log_is_taken_whole_with_the_same_records() -> None:
+    assert slowly(LINES)[1:] == quickly(LINES)
+    assert len(LINES) - 1 == len(quickly(LINES))
+
+
+def test_the_first_line_of_a_log_is_not_taken() -> None:
+    """Nor one in the middle, when the hash before it is not known."""
+    assert not check_run(LINES, 0, root_head(ROOT), 0, 0)
+    assert not check_run(LINES, 3, Head(ROOT, 2, 0, b""), 0, OFFSETS[3])
+
+
+def test_no_flipped_bit_of_a_line_is_taken() -> None:
+    for bit in range(8 * len(LINES[3])):
+        line = bytearray(LINES[3])
+        line[bit // 8] ^= 1 << bit % 8
+        lines = [*LINES[:3], bytes(line), *LINES[4:]]
+        assert slowly(lines)[1:] == quickly(lines)
+        assert 2 == len(quickly(lines)), f"bit {bit}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda lines: lines[:2] + lines[3:], id="a line is missing"),
+        pytest.param(lambda lines: lines[:3] + lines[2:], id="a line twice"),
+        pytest.param(lambda lines: [*lines[:2], lines[3], lines[2]], id="two lines swapped"),
+        pytest.param(lambda lines: [*lines[:2], b"", *lines[2:]], id="an empty line"),
+        pytest.param(lambda lines: [*lines[:2], lines[2] + b"\r"], id="a carriage return"),
+    ],
+)
+def test_what_does_not_follow_is_not_taken(change: Callable[[list[bytes]], list[bytes]]) -> None:
+    lines = change(LINES)
+    assert slowly(lines)[1:] == quickly(lines)
+
+
+def forged(**changes: object) -> list[bytes]:
+    """Return the first three lines and one that holds by itself, with *changes*."""
+    last = slowly(LINES)[2]
+    fields = {"seq": 3, "ts": last.ts, "kind": b"turn_end", "batch": 0, "prev": last.hash}
+    fields |= {"body": b'{"turn_count":1}', **changes}
+    salt = b"0" * 32
+    head = b'{"v":1,"seq":%d,"ts":%d,"kind":"%b","batch":%d,"prev_hash":"%b","digest":"%b"' % (
+        fields["seq"],
+        fields["ts"],
+        fields["kind"],
+        fields["batch"],
+        fields["prev"].hex().encode(),
+        body_digest(salt, fields["body"]),
+    )
+    hash_ = compute_hash(ROOT, head).hex().encode()
+    return [
+        *LINES[:3],
+        b'%b,"salt":"%b","body":%b,"hash":"%b"}' % (head, salt, fields["body"], hash_),
+    ]
+
+
+def test_a_line_that_holds_and_follows_is_taken() -> None:
+    assert 3 == len(quickly(forged()))
+    assert slowly(forged())[1:] == quickly(forged())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seq": 4},
+        {"ts": 1},
+        {"ts": 10**15},
+        {"kind": b"Turn"},
+        {"prev": bytes(32)},
+        {"body": b'{"turn_count":1}\r'},
+        {"body": b'{"a":\r1}'},
+        {"body": b"[1]"},
+        {"body": b"{"},
+        {"body": b'{"a":1]'},
+        {"body": b"{" + b" " * LINE_BYTES_MAX + b"}"},
+    ],
+    ids=lambda changes: str(changes)[:40],
+)
+def test_a_line_that_holds_by_itself_alone_is_not_taken(changes: dict[str, object]) -> None:
+    lines = forged(**changes)
+    assert 2 == len(quickly(lines))
+    assert len(slowly(lines)[1:]) == (3 if changes == {"ts": 10**15} else 2)
+
+
+def test_inside_an_append_the_number_of_records_left_must_fall() -> None:
+    before = slowly(LINES)[2]
+    head = Head(ROOT, before.seq, before.ts, before.hash)
+    for batch, left, taken in ((2, 1, 1), (2, 0, 0), (2, 2, 0), (0, 5, 1), (0, 1000, 0)):
+        line = forged(batch=left)[3]
+        assert taken == len(check_run([line], 0, head, batch, OFFSETS[3]))
+
+
+@given(st.data())
+def test_any_damage_is_judged_as_the_slow_way_does(data: st.DataObject) -> None:
+    """What the quick way takes is a beginning of what the slow way takes."""
+    lines = list(LINES)
+    index = data.draw(st.integers(1, len(lines) - 1))
+    line = bytearray(lines[index])
+    at = data.draw(st.integers(0, len(line)))
+    line[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    lines[index] = bytes(line)
+    quick = quickly(lines)
+    assert slowly(lines)[1 : len(quick) + 1] == quick
+
+
+def test_a_verified_part_is_recalled_as_it_was_checked() -> None:
+    first = slowly(LINES)[0]
+    before = Head(ROOT, 0, first.ts, first.hash)
+    assert quickly(LINES) == recall_run(LINES, 1, before, OFFSETS[1], OFFSETS[-1])
+
+
+def test_recalling_ends_where_the_verified_part_ends() -> None:
+    before = Head(ROOT, 0, 0, slowly(LINES)[0].hash)
+    assert quickly(LINES)[:2] == recall_run(LINES, 1, before, OFFSETS[1], OFFSETS[3])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(LINES[3][:-4] + b'zz"}', id="no hash"),
+        pytest.param(b"{" + LINES[3], id="no record"),
+        pytest.param(LINES[4], id="another seq"),
+        pytest.param(LINES[3].replace(b'"prev_hash":"', b'"prev_hash":"x', 1)[:-1], id="no head"),
+        pytest.param(forged(prev=bytes(32))[3], id="another link"),
+    ],
+)
+def test_recalling_leaves_a_changed_line_to_the_slow_way(line: bytes) -> None:
+    lines = [*LINES[:3], line, *LINES[4:]]
+    found = recall_run(lines, 1, Head(ROOT, 0, 0, slowly(LINES)[0].hash), OFFSETS[1], OFFSETS[-1])
+    assert [1, 2] == [record.seq for record in found]
