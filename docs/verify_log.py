@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # --- BLAKE3: keyed hash and derive_key with 32 bytes of output (FORMAT.md §4) ---
 
@@ -240,7 +240,21 @@ def read_int(digits: str) -> int | float:
     return int(digits) if len(digits) <= len(str(MAX_UINT)) else read_float(digits)
 
 
-STRICT = json.JSONDecoder(parse_constant=refuse, parse_int=read_int, parse_float=read_float)
+def keep_all(pairs: list[tuple[str, object]]) -> Json:
+    """Lose nothing where a name is given twice: what the last one hides must be JSON too."""
+    return {f"{number} {name}": value for number, (name, value) in enumerate(pairs)}
+
+
+def decoder(hook: Callable[[list[tuple[str, object]]], Json]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=hook,
+        parse_constant=refuse,
+        parse_int=read_int,
+        parse_float=read_float,
+    )
+
+
+STRICT, EVERYTHING = decoder(dict), decoder(keep_all)
 
 
 def depth(value: object) -> int:
@@ -254,11 +268,12 @@ def depth(value: object) -> int:
 def read_json(body: bytes) -> Json | None:
     """Parse strictly (FORMAT.md §3); None is what is not an object, or nested too deeply."""
     try:
+        whole = EVERYTHING.decode(body.decode())
+        json.dumps(whole, ensure_ascii=False).encode()  # fails on a lone surrogate
         value = STRICT.decode(body.decode())
-        json.dumps(value, ensure_ascii=False).encode()  # fails on a lone surrogate
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and depth(value) <= MAX_DEPTH else None
+    return value if isinstance(value, dict) and depth(whole) <= MAX_DEPTH else None
 
 
 def read_uint(value: object) -> int | None:
@@ -506,8 +521,9 @@ class Log:
     def take_damage(self, first: Piece, rest: Iterator[Piece], why: str) -> None:
         """Tell corruption from what a power cut leaves (FORMAT.md §6)."""
         for piece in chain([first], rest):
-            is_whole = isinstance(read_line(piece.data, self.sid), Record)
-            if is_whole or (piece.ended and not piece.nuls):
+            lines = (piece.data, piece.data.rpartition(b"\0")[2])
+            is_whole = any(isinstance(read_line(line, self.sid), Record) for line in lines)
+            if (is_whole and len(piece.data) <= MAX_LINE) or (piece.ended and not piece.nuls):
                 self.note("corrupt", first.offset, len(self.offsets), why)
                 return
         self.stop_at_end("NUL bytes stand where the last append was to be written")

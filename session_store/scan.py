@@ -10,10 +10,9 @@ Rules of this module:
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
-from typing import Literal
-
-from attrs import frozen
+from typing import Literal, NamedTuple
 
 from .chain import (
     VERSION,
@@ -40,8 +39,7 @@ _HOLE = re.compile(rb"\0{16}")
 EMPTY: Mapping[tuple[int, bytes], bytes | None] = MappingProxyType({})
 
 
-@frozen
-class Tail:
+class Tail(NamedTuple):
     """
     What stands at the end of a log.
 
@@ -103,6 +101,7 @@ class Scanner:
         self._rest = b""
         self._damage: Corrupt | None = None
         self._hole = False  # the line in progress behind the damage holds a NUL run
+        self._is_long = False  # and is over the limit, so that only its end was kept
         self._total = offset
 
     def feed(self, data: bytes) -> list[Record]:
@@ -136,7 +135,7 @@ class Scanner:
         """
         if self.error is None and self._rest:
             if self._damage is not None:
-                if self._is_self_consistent(self._rest):
+                if self._holds_record(self._rest):
                     self.error = self._damage
             elif last := self._unterminated():
                 return last
@@ -221,16 +220,20 @@ class Scanner:
     def _behind_damage(self, line: bytes) -> None:
         """Torn is only a stretch of holes: no line without one, no record that holds."""
         has_hole = self._hole or _HOLE.search(line) is not None
-        self._hole = False
-        if not has_hole or self._is_self_consistent(line):
+        holds_record = self._holds_record(line)
+        self._hole = self._is_long = False
+        if not has_hole or holds_record:
             self.error = self._damage
 
-    def _is_self_consistent(self, line: bytes) -> bool:
-        try:
-            check_line(line, self._session_id)
-        except Invalid:
+    def _holds_record(self, line: bytes) -> bool:
+        """Return whether *line* is a record, or ends with one behind a hole that took an LF along."""
+        if self._is_long or len(line) > LINE_BYTES_MAX:
             return False
-        return True
+        for piece in {line, line.rpartition(b"\0")[2]}:
+            with suppress(Invalid):
+                check_line(piece, self._session_id)
+                return True
+        return False
 
     def _shorten_rest(self) -> None:
         """A line beyond the limit is never a record: keep only what the verdict needs."""
@@ -239,6 +242,7 @@ class Scanner:
                 return
             self._damage = self._corrupt(Invalid(f"longer than {LINE_BYTES_MAX} bytes"))
         self._hole = self._hole or _HOLE.search(self._rest) is not None
+        self._is_long = True
         # A run of NULs may lie across two chunks. The blank keeps what follows from
         # being taken for a record.
         self._rest = b" " + self._rest[-(NUL_RUN - 1) :]

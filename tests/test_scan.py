@@ -338,3 +338,24 @@ def test_the_origin_of_a_fork_is_proven_by_its_link() -> None:
     scanner = Scanner("log", root_head(child.session_id))
     scanner.feed(copy.data)
     assert scanner.origin is None
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_record_behind_a_hole_that_took_its_lf_is_damage_not_a_torn_tail(
+    step: int, end: bytes
+) -> None:
+    glued = bytes(40) + LINES[5].removesuffix(b"\n")
+    data = GOOD[: ENDS[5]] + bytes(20) + b"\n" + glued + end
+    assert Outcome(counted(ENDS[5]), "corrupt", ENDS[5]) == scan(data, step)
+    state = "corrupt" if end else "torn"  # One piece without any LF is torn, whatever it is.
+    assert state == scan(GOOD[: ENDS[5]] + glued + end, step).state
+
+
+@pytest.mark.parametrize("step", [1 << 20, LINE_BYTES_MAX, 1 << 30])
+def test_behind_a_hole_over_the_limit_of_a_line_nothing_is_looked_for(step: int) -> None:
+    line = LINES[5].removesuffix(b"\n")
+    for size, verdict in ((LINE_BYTES_MAX, "corrupt"), (LINE_BYTES_MAX + 1, "torn")):
+        data = GOOD[: ENDS[5]] + bytes(size - len(line)) + line + b"\n"
+        found = scan(data, step)
+        assert (verdict, ENDS[5]) == (found.state, found.offset), size

@@ -203,6 +203,9 @@ ENDS: Mapping[str, Damage] = {
         lambda found: b"".join(found[:5]) + bytes(20) + b"\n" + found[6][:-1],
         5,
     ),
+    "hole-that-took-an-lf": Damage(
+        "a hole up to where the last record begins", lambda f: hole(-len(f[6]) - 64, 64)(f), 5
+    ),
     "hole-at-the-start": Damage("NUL bytes in the first line of all", hole(100, 64), 0),
     "only-nuls": Damage("nothing but NUL bytes", lambda _: bytes(512), 0, "torn"),
 }
