@@ -1,91 +1,97 @@
 """The log of an LLM agent's session: appended by a worker, restored, forked and verified by anyone."""
 
-from .chain import compute_hash
-from .codec import typed
-from .entries import (
-    AssistantItems,
-    ConfigChanged,
-    EntryHash,
-    Extension,
-    HashedEntry,
-    HistoryContinued,
-    HookInjectedItems,
-    LabelsChanged,
-    LlmUsage,
-    LogEntry,
-    Position,
-    Receipt,
-    Recovery,
-    Redaction,
-    RunCompleted,
-    RunErrored,
-    RunStarted,
-    Seal,
-    SessionOrigin,
-    SessionStart,
-    SessionStartState,
-    ToolResults,
-    TurnEnd,
-    UnknownEntry,
-    UsageRecord,
-    UserInput,
-)
-from .errors import (
-    AlreadyExists,
-    ChainBroken,
-    Closed,
-    Corrupt,
-    DurabilityLost,
-    HasForks,
-    HeadMismatch,
-    InvalidId,
-    InvalidInput,
-    LimitExceeded,
-    Locked,
-    MissingExtra,
-    NotFound,
-    SessionStoreError,
-    StoreError,
-    StoreFull,
-    UnsafePath,
-    Unsupported,
-)
-from .ids import SessionId, new_session_id, parse_session_id
-from .items import ItemClass
-from .seeding import build_chain
-from .session.creating import (
-    create_compacted_session,
-    create_session,
-    create_session_with_id,
-    open_session,
-)
-from .session.family import (
-    Family,
-    ancestors,
-    children,
-    delete,
-    descendants,
-    origin,
-    sessions,
-    tree,
-)
-from .session.forking import flatten, fork, fork_at
-from .session.handle import Drafts, Session
-from .session.points import Point, Turn, parse_point
-from .session.restoring import read_entries, restore
-from .session.salvaging import salvage
-from .session.verifying import Finding, Report, Verifier, verify
-from .state import RestoredState, UsageTotals, collect_state
-from .stores import (
-    ANY,
-    FsStore,
-    MemoryStore,
-    Repair,
-    SessionInfo,
-    Store,
-    open_store,
-)
-from .trace import TraceEntry, TraceReader, TraceWriter, replay_trace, trace_digest
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .chain import compute_hash
+    from .codec import typed
+    from .entries import (
+        AssistantItems,
+        ConfigChanged,
+        EntryHash,
+        Extension,
+        HashedEntry,
+        HistoryContinued,
+        HookInjectedItems,
+        LabelsChanged,
+        LlmUsage,
+        LogEntry,
+        Position,
+        Receipt,
+        Recovery,
+        Redaction,
+        RunCompleted,
+        RunErrored,
+        RunStarted,
+        Seal,
+        SessionOrigin,
+        SessionStart,
+        SessionStartState,
+        ToolResults,
+        TurnEnd,
+        UnknownEntry,
+        UsageRecord,
+        UserInput,
+    )
+    from .errors import (
+        AlreadyExists,
+        ChainBroken,
+        Closed,
+        Corrupt,
+        DurabilityLost,
+        HasForks,
+        HeadMismatch,
+        InvalidId,
+        InvalidInput,
+        LimitExceeded,
+        Locked,
+        MissingExtra,
+        NotFound,
+        SessionStoreError,
+        StoreError,
+        StoreFull,
+        UnsafePath,
+        Unsupported,
+    )
+    from .ids import SessionId, new_session_id, parse_session_id
+    from .items import ItemClass
+    from .seeding import build_chain
+    from .session.creating import (
+        create_compacted_session,
+        create_session,
+        create_session_with_id,
+        open_session,
+    )
+    from .session.examining import examine
+    from .session.family import (
+        Family,
+        ancestors,
+        children,
+        delete,
+        descendants,
+        origin,
+        sessions,
+        tree,
+    )
+    from .session.forking import flatten, fork, fork_at
+    from .session.handle import Drafts, Session
+    from .session.points import Point, Turn, parse_point
+    from .session.restoring import read_entries, restore
+    from .session.salvaging import salvage
+    from .session.verifying import Finding, Report, Verifier, verify
+    from .state import RestoredState, UsageTotals, collect_state
+    from .stores import (
+        ANY,
+        FsStore,
+        MemoryStore,
+        Repair,
+        SessionInfo,
+        Store,
+        open_store,
+    )
+    from .stores.fs.doctor import StoreFinding
+    from .trace import TraceEntry, TraceReader, TraceWriter, replay_trace, trace_digest
 
 __all__ = [
     "ANY",
@@ -139,6 +145,7 @@ __all__ = [
     "SessionStoreError",
     "Store",
     "StoreError",
+    "StoreFinding",
     "StoreFull",
     "ToolResults",
     "TraceEntry",
@@ -163,6 +170,7 @@ __all__ = [
     "create_session_with_id",
     "delete",
     "descendants",
+    "examine",
     "flatten",
     "fork",
     "fork_at",
@@ -182,3 +190,50 @@ __all__ = [
     "typed",
     "verify",
 ]
+
+_NAMES = {
+    "chain": "compute_hash",
+    "codec": "typed",
+    "entries": (
+        "AssistantItems ConfigChanged EntryHash Extension HashedEntry HistoryContinued "
+        "HookInjectedItems LabelsChanged LlmUsage LogEntry Position Receipt Recovery "
+        "Redaction RunCompleted RunErrored RunStarted Seal SessionOrigin SessionStart "
+        "SessionStartState ToolResults TurnEnd UnknownEntry UsageRecord UserInput"
+    ),
+    "errors": (
+        "AlreadyExists ChainBroken Closed Corrupt DurabilityLost HasForks HeadMismatch "
+        "InvalidId InvalidInput LimitExceeded Locked MissingExtra NotFound SessionStoreError "
+        "StoreError StoreFull UnsafePath Unsupported"
+    ),
+    "ids": "SessionId new_session_id parse_session_id",
+    "items": "ItemClass",
+    "seeding": "build_chain",
+    "session.creating": (
+        "create_compacted_session create_session create_session_with_id open_session"
+    ),
+    "session.examining": "examine",
+    "session.family": "Family ancestors children delete descendants origin sessions tree",
+    "session.forking": "flatten fork fork_at",
+    "session.handle": "Drafts Session",
+    "session.points": "Point Turn parse_point",
+    "session.restoring": "read_entries restore",
+    "session.salvaging": "salvage",
+    "session.verifying": "Finding Report Verifier verify",
+    "state": "RestoredState UsageTotals collect_state",
+    "stores": "ANY FsStore MemoryStore Repair SessionInfo Store open_store",
+    "stores.fs.doctor": "StoreFinding",
+    "trace": "TraceEntry TraceReader TraceWriter replay_trace trace_digest",
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is first asked for: a worker that appends does not wait for what verifies."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -22,7 +22,7 @@ from .entries import Durability, HashedEntry, Json, LogEntry, Position
 from .errors import Corrupt
 from .ids import SessionId
 from .interop import importing
-from .session import creating, family, forking, points, restoring, salvaging, verifying
+from .session import creating, examining, family, forking, points, restoring, salvaging, verifying
 from .session.handle import Drafts
 from .session.handle import Session as _Session
 from .stores.face import InlineFace
@@ -304,6 +304,8 @@ children = _function(family.children)
 descendants = _function(family.descendants)
 trace_digest = _function(_trace.trace_digest)
 import_transcript = _function(importing.import_transcript)
+
+examine = examining.examination
 
 read_entries = _iterating(restoring.read_entries)
 sessions = _iterating(family.sessions)

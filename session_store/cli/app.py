@@ -57,6 +57,7 @@ COMMANDS: Mapping[str, _Entry] = {
     "delete": _Entry("delete", "Delete a session; its id is never used again."),
     "repair": _Entry("repair", "Cut a damaged log at its first damage."),
     "salvage": _Entry("salvage", "Copy what is readable of a damaged session into a new one."),
+    "doctor": _Entry("doctor", "Check a whole store; say what is wrong and what mends it."),
     "du": _Entry("du", "Tell the disk usage of sessions."),
     "completion": _Entry("completion", "Print the completion script of a shell."),
     "demo": _Entry("demo", "Record, kill, restore, fork, verify: what this is for."),

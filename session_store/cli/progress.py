@@ -48,3 +48,18 @@ def counting(store: blocking.Store, label: str, size: int) -> Iterator[blocking.
         return
     with click.progressbar(length=max(size, 1), label=label, file=sys.stderr) as bar:
         yield blocking.Store(_Counting(store.inner, bar.update))
+
+
+@contextmanager
+def measuring(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Give what shows how much is done, called with (done, all); None where no bar is shown."""
+    if not _is_shown():
+        yield None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(done - bar.pos)
+
+        yield show

@@ -37,23 +37,37 @@ class Settings:
         """
         try:
             return blocking.open_store(self.store, create=create)
-        except NotFound as error:
-            hint = (
-                f"--store PATH or ${STORE_VARIABLE} names another place; "
-                "`session-store new` and `import` make a store"
-            )
-            raise Failure(str(error), ENVIRONMENT, hint) from error
         except (SessionStoreError, OSError) as error:
-            explained = explain(error)
-            code = USAGE if explained.code == USAGE else ENVIRONMENT
-            raise Failure(explained.message, code, explained.hint) from error
+            raise unusable(error) from error
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the store is another than a bare command would take."""
+        return self.store != _store_unless_named()
+
+
+def unusable(error: Exception) -> Failure:
+    """Return how a command ends that cannot use its store."""
+    if isinstance(error, NotFound):
+        hint = (
+            f"--store PATH or ${STORE_VARIABLE} names another place; "
+            "`session-store new` and `import` make a store"
+        )
+        return Failure(str(error), ENVIRONMENT, hint)
+    explained = explain(error)
+    code = USAGE if explained.code == USAGE else ENVIRONMENT
+    return Failure(explained.message, code, explained.hint)
+
+
+def _store_unless_named() -> str:
+    return os.environ.get(STORE_VARIABLE) or STORE_DEFAULT
 
 
 def settings_of(ctx: click.Context) -> Settings:
     """Return the settings of this run, made from the environment when first asked for."""
     root = ctx.find_root()
     if root.obj is None:
-        root.obj = Settings(os.environ.get(STORE_VARIABLE) or STORE_DEFAULT)
+        root.obj = Settings(_store_unless_named())
     settings = root.obj
     assert isinstance(settings, Settings)
     return settings

@@ -5,6 +5,7 @@ A fork holds if its own log holds and its parents' logs hold up to where it
 was forked; a log is read once for all the sessions that one `Verifier` looks at.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -130,6 +131,17 @@ class Verifier:
         records = 0 if log.head is None else log.head.seq + 1
         return Report(session_id, None if broken else "INTACT", records, log.head, findings)
 
+    async def verify_log(self, session_id: SessionId) -> Sequence[Finding]:
+        """
+        Return what is wrong with one log now, whatever it lives on; errors as for `verify`.
+
+        What is in flight is not waited for.
+        """
+        log = await self._log_reader(parse_session_id(session_id)).read()
+        if isinstance(log.error, Unsupported):
+            raise log.error
+        return [finding for finding in log.findings if not finding.is_legal]
+
     async def _lineage(self, log: _Log) -> list[Finding]:
         findings: list[Finding] = []
         seen = {log.session_id}
@@ -177,12 +189,15 @@ class Verifier:
         if session_id not in self._logs:
             waited_s = 0.0
             while True:
+                began = time.monotonic()
                 log = await self._log_reader(session_id).read()
+                took_s = time.monotonic() - began
                 in_flight = log.tail is not None and log.tail.state == "torn"
                 if not in_flight or waited_s >= _IN_FLIGHT_S:
                     break
                 await self._store.pause(_LOOK_AGAIN_S)
-                waited_s += _LOOK_AGAIN_S
+                # What was in flight had the time of the reading, too.
+                waited_s += _LOOK_AGAIN_S + took_s
             self._logs[session_id] = log
         return self._logs[session_id]
 

@@ -37,16 +37,22 @@ def open_core(
     lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> FsCore:
     """Return the synchronous core for *where*; arguments and errors as for `open_store`."""
-    scheme, path = _split(where)
-    files = MemoryFiles() if scheme == "memory" else Files(Path(path), shared_group=shared_group)
     return FsCore(
-        files,
+        files_at(where, shared_group=shared_group),
         durability=durability,
         create=create,
         network_fs=network_fs,
         shared_group=shared_group,
         lock_timeout_s=lock_timeout_s,
     )
+
+
+def files_at(where: str | Path, *, shared_group: bool = False) -> Files:
+    """Return the files of the store at *where*, if there is one. Raises InvalidInput."""
+    scheme, path = _split(where)
+    if scheme == "memory":
+        return MemoryFiles()
+    return Files(Path(path), shared_group=shared_group)
 
 
 def _split(where: str | Path) -> tuple[str, str]:

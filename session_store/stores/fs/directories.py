@@ -47,7 +47,7 @@ def check_owner_and_mode(files: Files, path: str, *, shared_group: bool) -> None
         raise UnsafePath(files.name(path), f"belongs to user {found.owner}, not to this one")
     excess = found.mode & (_OTHERS_SHARED if shared_group else _OTHERS)
     if excess:
-        files.tighten(path, found.mode & 0o7777 & ~excess)
+        files.set_mode(path, found.mode & 0o7777 & ~excess)
         log.warning(
             "%s: was open to others (mode %o), tightened", files.name(path), found.mode & 0o777
         )

@@ -61,23 +61,33 @@ def open_root(files: Files, *, create: bool, network_fs: bool, shared_group: boo
     if foreign and not files.exists(layout.STORE):
         raise UnsafePath(str(files.root), f"is no store, and holds other files ({foreign[0]!r}, …)")
     exists = files.exists(layout.STORE)
-    if exists and _load(files, "os").shared_group:
+    if exists and load(files, "os").shared_group:
         shared_group = True
         files.share_with_group()
     check_owner_and_mode(files, ".", shared_group=shared_group)
     kind = files.filesystem()
-    if (kind in _NETWORK or kind.startswith("fuse.sshfs")) and not network_fs:
+    if is_network(kind) and not network_fs:
         raise UnsafePath(
             str(files.root),
             f"is on a network file system ({kind}); with network_fs=True, and one writing "
             "host, it can be used all the same",
         )
-    best: Durability = "os" if kind in _VOLATILE else "disk"
+    best: Durability = "os" if is_volatile(kind) else "disk"
     if best == "os" and kind != "memory":
         log.warning("%s: on %s nothing survives a power loss; receipts say os", files.root, kind)
     if not exists:
         _make(files, shared_group=shared_group)
-    return _load(files, best)
+    return load(files, best)
+
+
+def is_network(kind: str) -> bool:
+    """Return whether other hosts may write to a file system of this type."""
+    return kind in _NETWORK or kind.startswith("fuse.sshfs")
+
+
+def is_volatile(kind: str) -> bool:
+    """Return whether nothing on a file system of this type survives a power loss."""
+    return kind in _VOLATILE
 
 
 def _make(files: Files, *, shared_group: bool) -> None:
@@ -99,7 +109,14 @@ def _make(files: Files, *, shared_group: bool) -> None:
     files.sync_directory("")
 
 
-def _load(files: Files, best: Durability) -> RootInfo:
+def load(files: Files, best: Durability) -> RootInfo:
+    """
+    Return what `store.json` says.
+
+    Raises:
+        Corrupt: It is no description of a store.
+        Unsupported: Another version made it.
+    """
     name = files.name(layout.STORE)
     file = files.open(layout.STORE)
     try:
