@@ -19,6 +19,7 @@ from ..errors import (
     AlreadyExists,
     ChainBroken,
     Corrupt,
+    DurabilityLost,
     HasForks,
     HeadMismatch,
     InvalidId,
@@ -27,6 +28,7 @@ from ..errors import (
     Locked,
     NotFound,
     SessionStoreError,
+    StoreFull,
     Unsupported,
 )
 from .text import escape
@@ -53,6 +55,8 @@ _HINTS: Mapping[type[SessionStoreError], str] = {
     " there, `repair` cuts the log there, `salvage` copies what is readable",
     HasForks: "--with-forks deletes them too",
     HeadMismatch: "look at what was appended, then try again; --any appends after whatever is last",
+    StoreFull: "make room, then run it again",
+    DurabilityLost: "the next run checks the log from the device: see what is there, then go on",
     Locked: "another process writes to this session; try again",
     Unsupported: "use the version of session-store that fits",
 }

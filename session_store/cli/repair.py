@@ -24,13 +24,22 @@ def command(settings: Settings, text: str) -> None:
         done = store.repair(session_id)
     if settings.is_json:
         emit_json({"session_id": session_id, **_json(done)})
-    elif done.cut_at is None:
-        emit("nothing to repair")
-    else:
-        emit(f"cut at byte {done.cut_at}, {size_text(done.removed)} taken out")
-        if done.quarantine:
-            emit(f"kept as {escape(done.quarantine)}")
+        return
+    emit(_told(done))
+    if done.quarantine:
+        emit(f"kept as {escape(done.quarantine)}")
+    if done.cut_at is not None or done.quarantine:
         emit(f"head {done.head.seq}:{done.head.hash.hex()}")
+
+
+def _told(done: Repair) -> str:
+    if done.cut_at is not None and done.quarantine:
+        return f"cut at byte {done.cut_at}, {size_text(done.removed)} taken out"
+    if done.cut_at is not None:
+        return f"put back the line end at byte {done.cut_at}"
+    if done.quarantine:
+        return "the log holds; its pending mark did not and was taken out"
+    return "nothing to repair"
 
 
 def _json(done: Repair) -> dict[str, Json]:

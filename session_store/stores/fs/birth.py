@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from ...chain import Draft, Head, link, root_head
+from ...chain import Draft, Head, fork_head, link, root_head
+from ...entries import Position
 from ...errors import AlreadyExists, Locked, NotFound
 from . import layout
 from .directories import ensure_directory
@@ -64,11 +65,13 @@ class WholeBirth:
         Locked: Another process is making the same session.
     """
 
-    def __init__(self, target: Log, *, timeout_s: float) -> None:
+    def __init__(self, target: Log, parent: Position | None, *, timeout_s: float) -> None:
         self.target = target
+        self.parent = parent
         self._timeout_s = timeout_s
         self._temp = layout.temp_path(target.session_id)
-        self._head = root_head(target.session_id)
+        sid = target.session_id
+        self._head = root_head(sid) if parent is None else fork_head(sid, parent)
         self._size = 0
         files = target.files
         ensure_directory(files, layout.hour_directory(target.session_id))

@@ -5,11 +5,13 @@ Rules of this module:
   * A mark is replaced atomically: temp file, fsync, rename, fsync of the directory.
   * A job holds all that a redo needs; whoever takes the append lock looks here first.
   * A job is removed only when what it stands for is on disk.
+  * A mark carries its digest: what rotted is refused, never done.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
+from blake3 import blake3
 
 from ...chain import Draft
 from ...entries import Json
@@ -38,14 +40,17 @@ def load(files: Files, session_id: SessionId) -> list[Job]:
     except FileNotFoundError:  # Finished in between.
         return []
     try:
-        jobs = orjson.loads(files.read(file, files.size(file), 0))["jobs"]
-        if not all(isinstance(job["job"], str) for job in jobs):
-            raise TypeError("a job without a name")
+        mark = orjson.loads(files.read(file, files.size(file), 0))
+        if mark != _mark(mark["jobs"]):
+            raise ValueError("its digest does not hold")
     except (ValueError, KeyError, TypeError) as error:
-        raise Corrupt(
-            files.name(path), line=1, offset=0, seq=0, why="not a pending mark"
-        ) from error
-    return list(jobs)
+        why = "not a pending mark as it was written; `repair` keeps it and checks the log anew"
+        raise Corrupt(files.name(path), line=1, offset=0, seq=0, why=why) from error
+    return list(mark["jobs"])
+
+
+def _mark(jobs: Sequence[Job]) -> Mapping[str, Json]:
+    return {"jobs": list(jobs), "blake3": blake3(orjson.dumps(jobs)).hexdigest()}
 
 
 def save(files: Files, session_id: SessionId, jobs: Sequence[Job]) -> None:
@@ -60,7 +65,7 @@ def save(files: Files, session_id: SessionId, jobs: Sequence[Job]) -> None:
         temp = path + layout.TEMP_SUFFIX
         files.unlink(temp)
         file = files.open(temp, write=True, create=True)
-        write_all(files, file, orjson.dumps({"jobs": list(jobs)}))
+        write_all(files, file, orjson.dumps(_mark(jobs)))
         files.sync(file)
         files.rename(temp, path)
     elif not files.unlink(path):

@@ -22,7 +22,7 @@ from . import layout, pending
 from .deletion import finish_delete
 from .finding import check_damage, holds, scan
 from .log import Log
-from .quarantine import SYNC_FAILED, TORN, keep, write_all
+from .quarantine import REPAIR, SYNC_FAILED, TORN, keep, write_all
 from .tip import Tip
 
 log = logging.getLogger("session_store")
@@ -42,17 +42,22 @@ def settle(target: Log, era: object = None) -> Tip:
         Corrupt: The log is damaged; nothing was changed.
     """
     jobs = pending.load(target.files, target.session_id)
-    notice_mark(target, jobs)
+    if jobs:
+        notice_mark(target, jobs)
+    target.settled_era = target.era
     if era is not None:
         target.check_era(era)
-    finish_jobs(target, jobs)
+    if jobs or target.heal_due:
+        finish_jobs(target, jobs)
     check_damage(target)
     tip = target.refresh()
     if tip.is_born and tip.tail.state == "torn":
         cut(target, tip, TORN)
-    elif tip.tail.state == "missing_lf":
+        tip = target.refresh()
+    if tip.tail.state == "missing_lf":  # Perhaps of the very record of the cut.
         _mend_line_end(target, tip.tail)
-    return target.refresh()
+        tip = target.refresh()
+    return tip
 
 
 def finish_jobs(target: Log, jobs: Sequence[pending.Job]) -> None:
@@ -110,6 +115,20 @@ def mark_lost(target: Log, lost: DurabilityLost, timeout_s: float) -> Durability
     return lost
 
 
+def replace_mark(target: Log) -> Recovery:
+    """
+    Put a mark of a failed sync in the place of one that cannot be read, which is kept.
+
+    It may have been one: the log is then verified from the device whatever it was.
+    """
+    files, session_id = target.files, target.session_id
+    file = files.open(layout.pending_path(session_id))
+    kept = keep(files, file, session_id, 0, files.size(file), cause=REPAIR)
+    pending.save(files, session_id, [{**_REOPEN, "id": urandom(16).hex()}])
+    log.warning("%s: a damaged pending mark, kept in %s", session_id, kept.quarantine)
+    return kept
+
+
 _REOPEN: pending.Job = {"job": "reopen", "id": "", "drafts": [], "inode": None, "offset": 0}
 
 
@@ -141,10 +160,7 @@ def cut(target: Log, tip: Tip, cause: str) -> Recovery:
         cause,
         entry.quarantine,
     )
-    target.tip = None
-    target.files.truncate(target.file, offset)
-    _record(target, drafts, offset)
-    _remove(target, "cut")
+    finish_jobs(target, [*jobs, job])
     return entry
 
 
@@ -168,11 +184,11 @@ def _heal(target: Log, job: pending.Job | None) -> None:
     """
     assert target.file is not None
     job = job or _REOPEN
-    if job["inode"] is None or tuple(job["inode"]) == target.file.inode:
+    # Another process may have died behind the copy because a sync failed once more.
+    if target.heal_due or job["inode"] is None or job["id"] != target.mark_verified:
         job = _copy_from_device(target, job)
     _record(target, pending.drafts_from_json(job["drafts"]), job["offset"])
     _remove(target, "reopen")
-    target.heal_due = False
 
 
 def _copy_from_device(target: Log, job: pending.Job) -> pending.Job:
@@ -186,13 +202,12 @@ def _copy_from_device(target: Log, job: pending.Job) -> pending.Job:
         assert scanner.error is not None
         raise scanner.error
     end = scanner.end
-    entry = keep(files, file, target.session_id, end, size, cause=SYNC_FAILED)
-    staged = {
-        **job,
-        "drafts": pending.drafts_to_json([draft(entry, urandom(16))]),
-        "inode": list(file.inode),
-        "offset": end,
-    }
+    staged = {**job, "inode": list(file.inode)}
+    # In a copy that an earlier try has put in place, nothing but the record stands behind the end.
+    if job["inode"] is None or staged == job:
+        entry = keep(files, file, target.session_id, end, size, cause=SYNC_FAILED)
+        drafts = pending.drafts_to_json([draft(entry, urandom(16))])
+        staged = {**staged, "drafts": drafts, "offset": end}
     others = [j for j in pending.load(files, target.session_id) if j["job"] != "reopen"]
     pending.save(files, target.session_id, [*others, staged])
     temp = layout.temp_path(target.session_id)
@@ -210,6 +225,7 @@ def _copy_from_device(target: Log, job: pending.Job) -> pending.Job:
         copy.close()  # Or its lock would last as long as somebody holds this exception.
         raise
     target.use(copy)
+    target.heal_due, target.mark_verified = False, job["id"]
     files.unlock(file)
     files.sync_directory(layout.hour_directory(target.session_id))
     log.warning("%s: verified from the device and copied, %d bytes", target.session_id, end)

@@ -9,7 +9,7 @@ from . import pending
 from .finding import scan
 from .log import Log
 from .quarantine import REPAIR, TORN
-from .recovery import cut, finish_jobs, settle
+from .recovery import cut, finish_jobs, replace_mark, settle
 from .tip import Tip
 
 
@@ -24,9 +24,9 @@ def repair(target: Log) -> Repair:
     """
     target.damage = None
     # A repair that was interrupted is finished, not begun a second time.
-    jobs = pending.load(target.files, target.session_id)
+    mark = _readable_mark(target)
     with suppress(Corrupt):  # What stands in the way of healing is cut now.
-        finish_jobs(target, jobs)
+        finish_jobs(target, pending.load(target.files, target.session_id))
     assert target.file is not None
     scanner, tail = scan(target, target.files.size(target.file))
     if scanner.error is not None:
@@ -39,12 +39,22 @@ def repair(target: Log) -> Repair:
         return _cut(target, Tip(scanner.head, Tail("torn", scanner.end, 0)), REPAIR)
     assert tail is not None
     if scanner.head.seq < 0:
-        raise NotFound(f"{target.name}: the session was never born")
+        why = "the session was never born: nothing in it was ever acknowledged"
+        raise NotFound(f"{target.name}: {why}")
     if tail.state == "torn":
         return _cut(target, Tip(scanner.head, tail), TORN)
     head = settle(target).head.position
     mended = tail.state == "missing_lf"
-    return Repair(tail.offset if mended else None, tail.size, None, head)
+    return Repair(tail.offset if mended else None, tail.size, mark, head)
+
+
+def _readable_mark(target: Log) -> str | None:
+    """Replace the pending mark if it does not hold; return where it is kept."""
+    try:
+        pending.load(target.files, target.session_id)
+    except Corrupt:
+        return replace_mark(target).quarantine
+    return None
 
 
 def _cut(target: Log, tip: Tip, cause: str) -> Repair:
