@@ -39,8 +39,8 @@ def check_run(
         offset: Where the first line starts.
     """
     session_id, seq, ts, hash_ = before
-    sid, linked = id_bytes(session_id), hash_.hex().encode()
-    usual, hasher, new = _USUAL.match, blake3, _new_record
+    begun = blake3(id_bytes(session_id), key=RECORD_KEY).copy
+    linked, usual, new = hash_.hex().encode(), _USUAL.match, _new_record
     records: list[Record] = []
     for index in range(first, len(lines)):
         line = lines[index]
@@ -49,12 +49,14 @@ def check_run(
             break
         seq_, ts_, kind, batch_, linked_, digest, salt = match.groups()
         head_size = match.end() - _BEHIND_HEAD
-        hash_ = hasher(sid + line[:head_size], key=RECORD_KEY).digest()
+        hasher = begun()
+        hasher.update(line[:head_size])
+        hash_ = hasher.digest()
         hexed = hash_.hex().encode()
         if linked_ != linked or not line.endswith(b'},"hash":"%b"}' % hexed):
             break
         body = line[match.end() - 1 : -TRAIL_SIZE]
-        if hasher(salt + body, key=BODY_KEY).hexdigest().encode() != digest:
+        if blake3(salt + body, key=BODY_KEY).hexdigest().encode() != digest:
             break
         left, time = int(batch_), int(ts_)
         if int(seq_) != seq + 1 or time < ts or (batch and left != batch - 1):

@@ -264,7 +264,7 @@ def _session_start(state: RestoredState, body: Body, session_id: SessionId, _: A
 
 
 def _add_items(state: RestoredState, body: Body, *_: object) -> None:
-    state.history.extend(_items(body, "items"))
+    state.history += _items(body, "items")
 
 
 def _run_started(state: RestoredState, _: Body, session_id: SessionId, record: AnyRecord) -> None:

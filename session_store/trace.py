@@ -266,7 +266,8 @@ async def replay_trace(
     before: int | None = None
     async for entry in TraceReader(store, session_id).entries():
         if before is not None:
-            gap_s = min(max(entry.ts - before, 0) / 1000, gap_s_max) / speed
+            # A trace may carry times that are too far apart for a float.
+            gap_s = min(max(entry.ts - before, 0), gap_s_max * 1000) / 1000 / speed
             if gap_s > 0:
                 await store.pause(gap_s)
         before = entry.ts

@@ -35,6 +35,9 @@ _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = b"[]{}"
 _STEP = bytes.maketrans(_BRACKETS, b"\x02\x00\x02\x00")
+_ESCAPED = re.compile(rb"\\u00(?:24|73)")
+"""Another writer may have spelled a wrapper's key with escapes."""
+_KEY_BYTES = len(b'"":0,')
 _DECIMAL = re.compile(r"-?[1-9][0-9]{0,4299}")
 
 
@@ -52,7 +55,7 @@ def encode(value: Json) -> bytes:
         # A wide integer, a lone surrogate, a key that is not text, or misuse: the walk tells.
         return _encode_walked(value)
     # orjson writes null for NaN without a word; "$ss" may be the caller's own key.
-    if b"null" in out or b'"$ss"' in out:
+    if b"null" in out or (b"$" in out and b'"$ss"' in out):
         return _encode_walked(value)
     _check_limits(out)
     return out
@@ -65,11 +68,9 @@ def decode(data: bytes) -> Json:
     Raises:
         ValueError: Not JSON, or nested too deeply.
     """
-    if _may_be_deep(data) and depth(data) > DEPTH_MAX:
-        raise ValueError(f"nested deeper than {DEPTH_MAX}")
-    value = orjson.loads(data)
-    # Another writer may have spelled the key with escapes.
-    if b"$ss" in data or b"\\u00" in data:
+    value = parse(data)
+    # One byte is found ten times as fast as three.
+    if (b"$" in data and b"$ss" in data) or _ESCAPED.search(data):
         return _unwrap(value)
     return value
 
@@ -220,7 +221,7 @@ def _may_be_deep(data: bytes) -> bool:
 def _check_limits(out: bytes) -> None:
     if _may_be_deep(out) and depth(out) > DEPTH_MAX:
         raise LimitExceeded(f"nested deeper than {DEPTH_MAX}")
-    if out.count(b'":') > KEYS_MAX:
+    if len(out) > _KEY_BYTES * KEYS_MAX and out.count(b'":') > KEYS_MAX:
         todo = [orjson.loads(out)]
         while todo:
             value = todo.pop()

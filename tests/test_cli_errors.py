@@ -186,9 +186,10 @@ def test_one_bad_session_does_not_keep_verify_from_the_others(cli: Cli, session_
 def test_repair_cuts_and_salvage_copies(cli: Cli, session_id: str) -> None:
     """Salvage keeps what stands behind the damage, repair makes the log whole before it."""
     damage(cli, session_id)
-    (salvaged,) = cli.ok("salvage", session_id).lines
+    salvaged, *missing = cli.ok("salvage", session_id).lines
     repaired = cli.ok("repair", session_id, "--json").json()
 
+    assert ["missing: seq [[8,8]]", "left out: "] == [missing[0], missing[1][:10]]
     assert "And in Lima?" in cli.ok("show", salvaged).out
     assert repaired["removed"] > 0
     assert repaired["quarantine"]

@@ -134,7 +134,9 @@ def test_what_is_no_wrapper_stands_for_itself(text: str) -> None:
 
 def test_a_wrapper_spelled_with_escapes_is_one() -> None:
     """Another writer may escape what it likes."""
-    assert b"\0" == decode(b'{"\\u0024ss":["bytes","AA=="]}')
+    for key in (b"\\u0024ss", b"$\\u0073s", b"$s\\u0073", b"\\u0024\\u0073\\u0073"):
+        assert b"\0" == decode(b'{"' + key + b'":["bytes","AA=="]}')
+    assert {"a": "\x1b$"} == decode(b'{"a":"\\u001b$"}')
 
 
 def test_wrappers_are_found_inside_what_stands_for_itself() -> None:

@@ -10,7 +10,7 @@ from ..codec import encode_body, typed
 from ..entries import Durability, Json, LogEntry, Position, Receipt, UnknownEntry
 from ..errors import InvalidInput, LimitExceeded
 from ..kinds import KIND
-from ..limits import APPEND_BYTES_MAX, LINE_BYTES_MAX
+from ..limits import APPEND_BYTES_MAX, BATCH_MAX, LINE_BYTES_MAX
 from ..values import decode, parse_outside
 from .failures import USAGE, Failure
 from .naming import ID, find_session, parse_head
@@ -86,11 +86,11 @@ def _print(receipt: Receipt, count: int, *, is_json: bool) -> None:
 
 def _whole_input() -> Iterator[LogEntry]:
     size = 0
-    for number, line in _lines():
+    for count, (number, line) in enumerate(_lines(), 1):
         size += len(line)
-        if size > APPEND_BYTES_MAX:
-            why = f"more than {APPEND_BYTES_MAX} bytes cannot be one append"
-            raise Failure(why, USAGE, "--each makes an append of every line")
+        if size > APPEND_BYTES_MAX or count > BATCH_MAX + 1:
+            why = f"more than {APPEND_BYTES_MAX} bytes or {BATCH_MAX + 1} entries"
+            raise Failure(f"{why} cannot be one append", USAGE, "--each makes one of every line")
         yield parse_entry(line, number)
 
 

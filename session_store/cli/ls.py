@@ -1,5 +1,6 @@
 """`session-store ls`."""
 
+import sys
 from itertools import islice
 
 import click
@@ -8,17 +9,18 @@ from attrs import define, field
 from .. import blocking
 from ..codec import decode_body
 from ..entries import Json, Position
-from ..errors import Corrupt, NotFound, Unsupported
+from ..errors import Corrupt, NotFound, UnsafePath, Unsupported
 from ..ids import id_ts_ms
 from ..positions import parse_position
 from ..stores.protocol import SessionInfo
 from .naming import short_ids
-from .output import emit, emit_json, from_log, label_text, size_text, table, timestamp
+from .output import emit, emit_json, from_log, json_text, label_text, size_text, table, timestamp
 from .readable import parts
 from .settings import Settings, store_command
 from .text import escape
 
 _TOLD = frozenset({"session_start", "labels_changed", "user_input"})
+_DAMAGE = {Unsupported: "UNSUPPORTED", UnsafePath: "UNSAFE"}
 
 
 @define
@@ -31,7 +33,7 @@ class Glance:
     first_words: str | None = None
     forked_from: Position | None = None
     compacted_from: Position | None = None
-    damage: Corrupt | Unsupported | None = None
+    damage: Corrupt | Unsupported | UnsafePath | None = None
 
     @property
     def title(self) -> str | None:
@@ -66,7 +68,7 @@ def glance(store: blocking.Store, info: SessionInfo) -> Glance | None:
                 if is_told and not (record.kind == "user_input" and seen.first_words):
                     body = decode_body(record, info.session_id)
                     seen.take(record.kind, dict(body or {}))
-    except (Corrupt, Unsupported) as damage:
+    except (Corrupt, Unsupported, UnsafePath) as damage:
         seen.damage = damage
     except NotFound:
         return None
@@ -92,7 +94,7 @@ def command(settings: Settings, limit: int, is_all: bool, key: str | None) -> No
         listed = blocking.sessions(store)
         if key is not None:
             listed = (info for info in listed if info.session_id == wanted)
-        infos = list(listed if is_all else islice(listed, limit + 1))
+        infos = list(listed if is_all else islice(listed, min(limit, sys.maxsize - 1) + 1))
         shown = infos if is_all else infos[:limit]
         glances = [seen for info in shown if (seen := glance(store, info)) is not None]
     is_more = len(infos) > len(shown)
@@ -113,7 +115,7 @@ def _row(name: str, seen: Glance) -> list[str]:
     source = seen.forked_from or seen.compacted_from
     about = [] if source is None else [f"<{source.session_id[:13]}:{source.seq}"]
     if seen.damage is not None:
-        about.append("UNSUPPORTED" if isinstance(seen.damage, Unsupported) else "DAMAGED")
+        about.append(_DAMAGE.get(type(seen.damage), "DAMAGED"))
     if seen.title:
         about.append(escape(" ".join(seen.title[:500].split())))
     about.append(label_text({k: v for k, v in seen.labels.items() if k != "title"}))
@@ -133,5 +135,5 @@ def _json(seen: Glance) -> Json:
         "labels": from_log(seen.labels),
         "forked_from": None if seen.forked_from is None else seen.forked_from.to_json(),
         "compacted_from": None if seen.compacted_from is None else seen.compacted_from.to_json(),
-        "damage": None if seen.damage is None else str(seen.damage),
+        "damage": None if seen.damage is None else json_text(str(seen.damage)),
     }

@@ -52,7 +52,14 @@ def _by_model(records: list[UsageRecord]) -> dict[str | None, UsageTotals]:
 
 
 def _row(name: str, total: UsageTotals) -> list[str]:
-    return [name, *(f"{count:,}" for count in asdict(total).values())]
+    return [name, *map(_number, asdict(total).values())]
+
+
+def _number(count: int) -> str:
+    try:
+        return f"{count:,}"
+    except ValueError:  # A sum may have more digits than a body can carry, and Python writes.
+        return "very many"
 
 
 def _json(sums: dict[str, UsageTotals]) -> dict[str, Json]:

@@ -22,13 +22,16 @@ _INTERRUPTED = "[Request interrupted by user"
 def item_of(value: Mapping[str, Json]) -> dict[str, Json] | None:
     """Return the message of a line as an item, or None if it is not one."""
     message = value.get("message")
-    if not isinstance(message, dict) or message.get("role") != value["type"]:
+    role = value.get("type")
+    if role not in ("user", "assistant") or not isinstance(message, dict):
+        return None
+    if message.get("role") != role:
         return None
     content = message.get("content")
     blocks = content if isinstance(content, list) else []
     if not isinstance(content, (str, list)) or not all(isinstance(b, dict) for b in blocks):
         return None
-    return {"role": message["role"], "content": content}
+    return {"role": role, "content": content}
 
 
 def entry_of(value: Mapping[str, Json], item: dict[str, Json]) -> LogEntry:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from attrs import define, field
 
 from ..entries import Position, SessionOrigin
-from ..errors import Corrupt, HasForks, NotFound, Unsupported
+from ..errors import Corrupt, HasForks, NotFound, UnsafePath, Unsupported
 from ..ids import SessionId, parse_session_id
 from ..stores.protocol import SessionInfo, Store
 from .points import lineage
@@ -81,7 +81,7 @@ async def tree(store: Store) -> list[Family]:
     async for info in sessions(store):
         try:
             found = await origin(store, info.session_id)
-        except (Corrupt, Unsupported):
+        except (Corrupt, Unsupported, UnsafePath):
             families[info.session_id] = Family(info.session_id, None)
         except NotFound:
             continue  # Deleted since it was listed.
