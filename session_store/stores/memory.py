@@ -8,8 +8,8 @@ one that memory cannot: receipts say `os`.
 import errno
 import os
 import stat
+import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 
 from attrs import define, field
 
-from .fs.files import Files, FileStat, OpenFile
+from .fs.files import Files, FileStat, OpenFile, Room
 
 
 @define(eq=False)
@@ -63,6 +63,11 @@ class MemoryFiles(Files):
         self._inodes = count(1)
         self._mutex = threading.RLock()
 
+    def join(self, other: "MemoryFiles") -> None:
+        """Be another process's view of the file system of *other*: locks keep the two apart."""
+        self._nodes, self._directories = other._nodes, other._directories  # noqa: SLF001 - of this class
+        self._inodes, self._mutex = other._inodes, other._mutex  # noqa: SLF001 - the same
+
     def node(self, file: OpenFile) -> Node:
         """Return what *file* is open on."""
         assert isinstance(file, MemoryFile)
@@ -74,7 +79,8 @@ class MemoryFiles(Files):
             if node is None:
                 if not (write and create) or path.rpartition("/")[0] not in self._directories:
                     raise _missing(path)
-                node = self._nodes[path] = Node((0, next(self._inodes)), mtime_ms=_now_ms())
+                node = Node((0, next(self._inodes)), mtime_ms=self.clock.now_ms())
+                self._nodes[path] = node
             return MemoryFile(node)
 
     def read(self, file: OpenFile, size: int, offset: int) -> bytes:
@@ -84,14 +90,14 @@ class MemoryFiles(Files):
         with self._mutex:
             node = self.node(file)
             node.data += data
-            node.mtime_ms = _now_ms()
+            node.mtime_ms = self.clock.now_ms()
         return len(data)
 
     def truncate(self, file: OpenFile, size: int) -> None:
         with self._mutex:
             node = self.node(file)
             del node.data[size:]
-            node.mtime_ms = _now_ms()
+            node.mtime_ms = self.clock.now_ms()
 
     def size(self, file: OpenFile) -> int:
         return len(self.node(file).data)
@@ -147,7 +153,7 @@ class MemoryFiles(Files):
     def make_root(self) -> None:
         """The root is always there."""
 
-    def tighten(self, path: str, mode: int) -> None:
+    def set_mode(self, path: str, mode: int) -> None:
         """Nobody else can see this memory."""
 
     def names(self, path: str) -> list[str]:
@@ -189,7 +195,7 @@ class MemoryFiles(Files):
 
     def remove_directory(self, path: str) -> None:
         with self._mutex:
-            if not self.names(path):
+            if not any(self._below(f"{path}/")):
                 self._directories.discard(path)
 
     @contextmanager
@@ -206,7 +212,7 @@ class MemoryFiles(Files):
 
     def new_node(self, data: bytes) -> Node:
         """Return a file that has no name yet."""
-        return Node((0, next(self._inodes)), bytearray(data), mtime_ms=_now_ms(), links=0)
+        return Node((0, next(self._inodes)), bytearray(data), mtime_ms=self.clock.now_ms(), links=0)
 
     def after_fork(self) -> None:
         self._mutex = threading.RLock()
@@ -214,6 +220,5 @@ class MemoryFiles(Files):
     def filesystem(self) -> str:
         return "memory"
 
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    def room(self) -> Room:
+        return Room(sys.maxsize, sys.maxsize)

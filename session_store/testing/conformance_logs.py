@@ -43,8 +43,8 @@ async def create_gives_birth(store: Store) -> None:
 async def bytes_are_those_of_the_format(store: Store) -> None:
     """Every backend writes what `chain.link` makes of the same drafts."""
     session_id = new_session_id()
-    first = [evolve(d, ts=TS) for d in (*start_drafts(session_id), note(UNICODE))]
-    second = [evolve(d, ts=TS + 1) for d in (note(1), note({"a": [1.5, None]}))]
+    first = [d._replace(ts=TS) for d in (*start_drafts(session_id), note(UNICODE))]
+    second = [d._replace(ts=TS + 1) for d in (note(1), note({"a": [1.5, None]}))]
     await store.create(session_id, first)
     await store.append(session_id, second, expected=ANY)
     lines, head = link(root_head(session_id), TS, first)
