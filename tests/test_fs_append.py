@@ -163,6 +163,19 @@ def test_found_drafts_are_brought_to_the_asked_level(tmp_path: Path) -> None:
     assert len(syncs) + 1 == len([c for c in files.calls if c.name == "sync_data"])
 
 
+def test_a_name_is_synced_once_though_its_file_is_closed_and_opened(tmp_path: Path) -> None:
+    """A pod with more sessions than descriptors pays one sync for an append, not five."""
+    files = FaultyFiles(tmp_path)
+    core = FsCore(files, open_files_max=1)
+    cursors = [core.open(born(core)) for _ in range(2)]
+    for cursor in cursors:
+        core.append(cursor.head.session_id, [note()], cursor=cursor)
+    before = len([c for c in files.calls if c.name == "sync_directory"])
+    for cursor in cursors:
+        core.append(cursor.head.session_id, [note()], cursor=cursor)
+    assert before == len([c for c in files.calls if c.name == "sync_directory"])
+
+
 def test_every_receipt_of_level_disk_follows_a_sync_of_its_bytes(tmp_path: Path) -> None:
     """Also behind a repair that cut the log below what was synced before."""
     files = FaultyMemory()
@@ -290,12 +303,13 @@ def test_locked_comes_in_time(tmp_path: Path) -> None:
     """From another process and from another thread of this one."""
     core, other = store(tmp_path, lock_timeout_s=0.05), store(tmp_path, lock_timeout_s=0.05)
     session_id = born(core)
-    core.log(session_id).lock(1)
-    for blocked in (core, other):
-        with pytest.raises(Locked) as raised:
-            blocked.append(session_id, [note()], expected=ANY)
-        assert 0.05 == raised.value.waited_s
-    core.log(session_id).unlock()
+    with ThreadPoolExecutor(1) as holder:
+        holder.submit(core.log(session_id).lock, 1).result(timeout=10)
+        for blocked in (core, other):
+            with pytest.raises(Locked) as raised:
+                blocked.append(session_id, [note()], expected=ANY)
+            assert 0.05 == raised.value.waited_s
+        holder.submit(core.log(session_id).unlock).result(timeout=10)
     other.append(session_id, [note()], expected=ANY)
 
 
@@ -336,7 +350,7 @@ def test_a_clock_that_went_back_repeats_the_last_time(
     """Said once when it is more than an hour."""
     session_id = born(core)
     future = 4_000_000_000_000
-    core.append(session_id, [evolve(note(), ts=future)], expected=ANY)
+    core.append(session_id, [note()._replace(ts=future)], expected=ANY)
     for _ in range(2):
         core.append(session_id, [note()], expected=ANY)
     assert [future] * 3 == [r.ts for r in records(core, session_id)[1:]]

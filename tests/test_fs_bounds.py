@@ -1,5 +1,6 @@
 """Descriptors and memory: bounded by the store, whatever the logs are like."""
 
+import asyncio
 import gc
 import os
 import resource
@@ -11,6 +12,7 @@ from crash.processes import start as child_process
 from crash.processes import wait
 from fs_tools import born, note, records, store
 
+import session_store as ss
 from session_store.errors import Corrupt
 from session_store.ids import new_session_id
 from session_store.stores import ANY
@@ -42,6 +44,27 @@ def test_many_open_sessions_under_a_low_limit(
     assert [0] == wait([child_process(lambda: limited(descriptors, sessions, tmp_path))])
 
 
+async def appended_at_once(root: Path, sessions: int) -> None:
+    """Append to many sessions before the committer has begun with any."""
+    async with await ss.open_store(root, durability="os") as opened:
+        handles = [await ss.create_session(opened) for _ in range(sessions)]
+        for _ in range(2):
+            await asyncio.gather(
+                *(h.append(ss.RunStarted("test"), durability="disk") for h in handles)
+            )
+
+
+def limited_at_once(descriptors: int, sessions: int, root: Path) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard))
+    asyncio.run(appended_at_once(root, sessions))
+
+
+def test_many_sessions_append_at_once_under_a_low_limit(tmp_path: Path) -> None:
+    """A slow device lets appends of all sessions gather: they are committed in parts."""
+    assert [0] == wait([child_process(lambda: limited_at_once(96, 300, tmp_path))])
+
+
 def open_logs(root: Path) -> int:
     gc.collect()
     links = []
@@ -64,6 +87,16 @@ def test_open_files_stay_below_the_bound_and_close(tmp_path: Path) -> None:
     core.log(cursors[0].head.session_id).unlock()
     core.close()
     assert 0 == open_logs(tmp_path)
+
+
+def test_a_log_that_is_waited_for_closes_its_file_only_if_asked_to(tmp_path: Path) -> None:
+    """The committer has other logs to go on with."""
+    core = store(tmp_path)
+    log = core.log(born(core))
+    log.outstanding = 1
+    kept = log.release_file(), open_logs(tmp_path)
+    closed = log.release_file(though_wanted=True), open_logs(tmp_path)
+    assert ((False, 1), (True, 0)) == (kept, closed)
 
 
 def test_nothing_stays_open_behind_a_read_that_was_left(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every truncation and every flipped bit of a small log; `make crash` does it for 300 entries."""
+"""Every truncation and every flipped bit of a small log; `make crash` does it for 1,000 entries."""
 
 from crash.exhaustive import (
     Counts,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fs_tools import born, log_of, note, records, store
+
 from session_store.codec import draft
 from session_store.entries import Redaction
 from session_store.errors import ChainBroken, DurabilityLost, NotFound
@@ -77,7 +78,7 @@ class Forgetful(FaultyMemory):
     def drop_cache(self, file: OpenFile) -> None:
         node = self.node(file)
         if self.forgets:
-            node.data[:] = self._durable_data.get(node, b"")
+            node.data[:] = self.on_device(file)
 
 
 @pytest.mark.parametrize("forgets", [False, True])

@@ -80,7 +80,7 @@ def test_a_child_of_a_parent_that_holds_a_lock_waits_for_it(tmp_path: Path) -> N
 
 def test_a_fork_while_another_thread_is_inside_the_store(tmp_path: Path) -> None:
     """Every mutex may be held in that moment; the children have free ones."""
-    assert "40" == program("crash.busy_forks", str(tmp_path))
+    assert "40" == program("crash.busy_forks", str(tmp_path), "40")
 
 
 class Stopped(FaultyFiles):

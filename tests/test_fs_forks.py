@@ -264,3 +264,15 @@ def test_keys_that_are_held_too_long_are_locked(tmp_path: Path) -> None:
     with pytest.raises(Locked, match="keys"):
         born(core, key="k2")
     core.files.unlock(lock)
+
+
+def test_a_deleted_log_holds_no_file_and_so_no_room(tmp_path: Path) -> None:
+    core = store(tmp_path)
+    session_id = born(core, 1)
+    log = core.log(session_id)
+    assert log.file is not None
+    core.delete(session_id)
+    assert log.file is None
+    other = born(core, 1)
+    core.log(session_id)
+    core.delete(other)

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from fs_tools import born, log_of, note, records, store
 
+from session_store.chain import Head
 from session_store.codec import draft
 from session_store.entries import Redaction
 from session_store.errors import Corrupt
+from session_store.ids import new_session_id
 from session_store.session.verifying import Verifier
 from session_store.stores import ANY, FsStore
-from session_store.stores.fs import remembered
 from session_store.stores.fs.core import FsCore
+from session_store.stores.fs.remembered import NOTHING, Remembered, Verified
 
 
 @pytest.fixture
@@ -103,12 +105,13 @@ def test_a_redaction_that_comes_later_is_heeded(core: FsCore) -> None:
         assert [2] == [r.seq for r in records(core, session_id) if r.withheld]
 
 
-def test_what_is_remembered_is_bounded(core: FsCore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembered, "_LOGS_MAX", 2)
-    ids = [born(core, appends=1) for _ in range(3)]
-    for session_id in ids:
-        records(core, session_id)
-        flip(log_of(core, session_id), 1)
-    with pytest.raises(Corrupt):
-        records(core, ids[0])
-    assert 2 == len(records(core, ids[2]))
+def test_what_is_remembered_is_bounded() -> None:
+    """The log that was read longest ago is forgotten."""
+    kept = Remembered(logs_max=2)
+    first, second, third = (
+        Verified((1, n), Head(new_session_id(), 0, 0, b""), 9, is_plain=True) for n in range(3)
+    )
+    for verified in (first, second, first, third):
+        kept.put(verified)
+    found = [kept.get(verified.head.session_id) for verified in (first, second, third)]
+    assert [first, NOTHING, third] == found

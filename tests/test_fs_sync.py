@@ -23,7 +23,7 @@ class Forgetful(FaultyMemory):
 
     def drop_cache(self, file: OpenFile) -> None:
         node = self.node(file)
-        node.data[:] = self._durable_data.get(node, b"")
+        node.data[:] = self.on_device(file)
 
 
 @frozen

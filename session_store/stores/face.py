@@ -8,7 +8,6 @@ for each operation, and hands appends to the committer.
 
 import asyncio
 import os
-import time
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +50,7 @@ class InlineFace(Store):
         return call(*args, **kwargs)
 
     async def pause(self, seconds: float) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251 - this face never suspends; see the class
+        self.core.files.clock.sleep(seconds)
 
     async def close(self) -> None:
         self.core.close()
@@ -80,9 +79,10 @@ class InlineFace(Store):
         session_id: SessionId,
         appends: AsyncIterable[Sequence[Draft]],
         *,
+        parent: Position | None = None,
         key: str | None = None,
     ) -> Receipt:
-        birth = await self._run(self.core.begin_whole, session_id)
+        birth = await self._run(self.core.begin_whole, session_id, parent)
         try:
             group: list[Sequence[Draft]] = []
             size = 0
@@ -212,7 +212,10 @@ class ThreadFace(InlineFace):
 
     def _begin(self) -> None:
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="session-store")
-        self._committer = Committer(self.core.write, self.core.complete, self.core.lock_timeout_s)
+        core = self.core
+        self._committer = Committer(
+            core.write, core.complete, core.lock_timeout_s, core.open_files_max
+        )
 
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self.core.check_open()

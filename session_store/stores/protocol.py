@@ -99,6 +99,7 @@ class Store(Protocol):
         session_id: SessionId,
         appends: AsyncIterable[Sequence[Draft]],
         *,
+        parent: Position | None = None,
         key: str | None = None,
     ) -> Receipt:
         """
@@ -225,9 +226,11 @@ class Repair:
     What `repair` did.
 
     Attributes:
-        cut_at: Byte offset at which the log was cut, or None if there was nothing to mend.
+        cut_at: Byte offset at which the log was cut, or None if it was whole.
         removed: Bytes behind it.
-        quarantine: Where they are kept, relative to the store.
+        quarantine: Where they are kept, relative to the store; of a whole log with a
+            damaged pending mark, where that is kept. None if nothing was taken out, or
+            only one wrong byte in the place of the last LF.
         head: The log's head now.
     """
 

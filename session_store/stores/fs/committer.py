@@ -8,7 +8,6 @@ Rules of this module:
 """
 
 import threading
-import time
 from collections.abc import Callable
 
 from ...errors import Closed, Locked, SessionStoreError
@@ -26,6 +25,7 @@ class Committer:
     Args:
         write: Makes one attempt under the lock.
         complete: Brings what was written to its level; False if it must be tried again.
+        logs_max: Logs that are written before they are synced, each with its file open.
     """
 
     def __init__(
@@ -33,10 +33,12 @@ class Committer:
         write: Callable[[Request], Written],
         complete: Callable[[Request, Written], bool],
         lock_timeout_s: float,
+        logs_max: int,
     ) -> None:
         self._write = write
         self._complete = complete
         self._lock_timeout_s = lock_timeout_s
+        self._logs_max = logs_max
         self._wake = threading.Condition()
         self._queues: dict[Log, list[Request]] = {}
         self._thread: threading.Thread | None = None
@@ -101,6 +103,18 @@ class Committer:
             request.fail(error)
 
     def _round(self, queues: dict[Log, list[Request]]) -> dict[Log, list[Request]]:
+        """Commit what gathered, so many logs at once; return what is left."""
+        left: dict[Log, list[Request]] = {}
+        todo = list(queues.items())
+        for begin in range(0, len(todo), self._logs_max):
+            part = dict(todo[begin : begin + self._logs_max])
+            left |= self._part(part)
+            if len(todo) > self._logs_max:
+                for log in part:  # Others need its descriptor before it does.
+                    log.release_file(though_wanted=True)
+        return left
+
+    def _part(self, queues: dict[Log, list[Request]]) -> dict[Log, list[Request]]:
         """Write everything whose log is free, then sync once per log; return what is left."""
         left: dict[Log, list[Request]] = {}
         written: dict[Log, list[tuple[Request, Written]]] = {}
@@ -126,9 +140,8 @@ class Committer:
             return False
 
     def _still_waiting(self, requests: list[Request]) -> list[Request]:
-        now = time.monotonic()
         for request in requests:
-            if now >= request.deadline:
+            if request.log.files.clock.monotonic_s() >= request.deadline:
                 self._fail(request, Locked(request.log.name, waited_s=self._lock_timeout_s))
         return [request for request in requests if not request.is_settled]
 

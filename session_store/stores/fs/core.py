@@ -5,7 +5,6 @@ How one append goes, and why in this order, is told in docs/DESIGN.md.
 """
 
 import os
-import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,6 +75,7 @@ class FsCore(FsReading):
         self.durability: Durability = durability
         self.lock_timeout_s = lock_timeout_s
         self._logs = Logs(files, allow_masked=self.allow_masked, open_max=open_files_max)
+        self.open_files_max = self._logs.open_max
         if hasattr(os, "register_at_fork"):
             this = weakref.ref(self)
             os.register_at_fork(after_in_child=lambda: _after_fork(this))
@@ -168,21 +168,24 @@ class FsCore(FsReading):
         with prepared_parent(self, parent, target.session_id), self.made(target):
             return born_in_place(target, drafts, fork_head(target.session_id, parent))
 
-    def begin_whole(self, session_id: SessionId) -> WholeBirth:
+    def begin_whole(self, session_id: SessionId, parent: Position | None = None) -> WholeBirth:
         """Begin a log that is invisible until `publish_whole`."""
         target = self.log(self.check_id(session_id))
         if self.is_born(session_id):
             raise AlreadyExists(f"{target.name}: the session exists", session_id=session_id)
         with self.judged(target):
-            return WholeBirth(target, timeout_s=self.lock_timeout_s)
+            return WholeBirth(target, parent, timeout_s=self.lock_timeout_s)
 
     def add_whole(self, birth: WholeBirth, appends: Iterable[Sequence[Draft]]) -> None:
         with self.judged(birth.target):
-            birth.add(appends, time.time_ns() // 1_000_000)
+            birth.add(appends, self.files.clock.now_ms())
 
     def publish_whole(self, birth: WholeBirth, key: str | None) -> Receipt:
         with self._claimed(key, birth.target):
-            return birth.publish().receipt(self.info.best)
+            if birth.parent is None:
+                return birth.publish().receipt(self.info.best)
+            with prepared_parent(self, birth.parent, birth.target.session_id):
+                return birth.publish().receipt(self.info.best)
 
     @contextmanager
     def _claimed(self, key: str | None, target: Log) -> Iterator[None]:
@@ -229,7 +232,7 @@ class FsCore(FsReading):
             self.check_open()
             log = cursor.place.log
             self._logs.use(log)
-        deadline = time.monotonic() + self.lock_timeout_s
+        deadline = self.files.clock.monotonic_s() + self.lock_timeout_s
         level = self.level(durability)
         return Request(log, drafts, level, deadline, expected, cursor, floor)
 
@@ -262,8 +265,11 @@ class FsCore(FsReading):
 
     def write(self, request: Request) -> Written:
         """Make one attempt; wants the log's lock."""
-        with self.judged(request.log):
+        try:
             return request.attempt()
+        except OSError:
+            with self.judged(request.log):
+                raise
 
     def complete(self, request: Request, written: Written) -> bool:
         """Bring an append to its level; False if the file was replaced: attempt it again."""
@@ -328,6 +334,7 @@ class FsCore(FsReading):
                 raise HasForks(session_id, children=children)
             begin_delete(self.files, session_id, self.parent_of(session_id))
             finish_delete(self.files, session_id)
+        self._logs.drop(target)
 
     def _complete_markers(self) -> None:
         if not forks.is_complete(self.files):
@@ -347,11 +354,12 @@ class FsCore(FsReading):
 
     def _wait(self, what: str) -> Callable[[Callable[[], bool]], None]:
         def wait(attempt: Callable[[], bool]) -> None:
-            deadline = time.monotonic() + self.lock_timeout_s
+            clock = self.files.clock
+            deadline = clock.monotonic_s() + self.lock_timeout_s
             while not attempt():
-                if time.monotonic() >= deadline:
+                if clock.monotonic_s() >= deadline:
                     raise Locked(what, waited_s=self.lock_timeout_s)
-                time.sleep(0.001)
+                clock.sleep(0.001)
 
         return wait
 

@@ -1,8 +1,6 @@
 """Deleting a session: pending mark, tombstone, files, markers, unmark. Every step may be done again."""
 
-import time
-
-from ...ids import SessionId
+from ...ids import SessionId, parse_session_id
 from . import layout, pending
 from .files import Files
 from .tombstones import bury
@@ -17,7 +15,7 @@ def begin_delete(files: Files, session_id: SessionId, parent: SessionId | None) 
     """
     job = {"job": "delete", "parent": parent}
     pending.save(files, session_id, [*pending.load(files, session_id), job])
-    bury(files, session_id, time.time_ns() // 1_000_000)
+    bury(files, session_id, files.clock.now_ms())
 
 
 def finish_delete(files: Files, session_id: SessionId) -> None:
@@ -27,7 +25,7 @@ def finish_delete(files: Files, session_id: SessionId) -> None:
     if job is None:
         return
     # A crash may have come before the tombstone; a second one does no harm.
-    bury(files, session_id, time.time_ns() // 1_000_000)
+    bury(files, session_id, files.clock.now_ms())
     hour = layout.hour_directory(session_id)
     for path in (
         layout.trace_path(session_id),
@@ -44,6 +42,7 @@ def finish_delete(files: Files, session_id: SessionId) -> None:
         files.unlink(f"{layout.FORKS}/{session_id}/{child}")
     files.remove_directory(f"{layout.FORKS}/{session_id}")
     if job["parent"] is not None:
-        files.unlink(f"{layout.FORKS}/{job['parent']}/{session_id}")
-        files.remove_directory(f"{layout.FORKS}/{job['parent']}")
+        parent = parse_session_id(job["parent"])
+        files.unlink(layout.marker_path(parent, session_id))
+        files.remove_directory(f"{layout.FORKS}/{parent}")
     pending.save(files, session_id, [])

@@ -21,6 +21,8 @@ from pathlib import Path, PurePath
 
 from attrs import frozen
 
+from .clock import Clock
+
 _NEW_FILE = os.O_CREAT | os.O_EXCL
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -50,6 +52,14 @@ class FileStat:
         return stat.S_ISDIR(self.mode)
 
 
+@frozen
+class Room:
+    """What is free: bytes, and names for new files."""
+
+    size: int
+    names: int
+
+
 class OpenFile:
     """A descriptor that is closed when its last user lets go of it."""
 
@@ -76,8 +86,11 @@ class Files:
         shared_group: Give the group the rights that the owner has.
     """
 
+    clock = Clock()
+
     def __init__(self, root: PurePath, *, shared_group: bool = False) -> None:
         self.root = root
+        self._prefix = f"{root}/"
         self._file_mode, self._dir_mode, self._sets_group = 0o600, 0o700, False
         if shared_group:
             self.share_with_group()
@@ -91,7 +104,7 @@ class Files:
         return self._at(path)
 
     def _at(self, path: str) -> str:
-        return f"{self.root}/{path}"
+        return self._prefix + path
 
     def open(self, path: str, *, write: bool = False, create: bool = False) -> OpenFile:
         """Open for reading, or (*write*) for reading and appending."""
@@ -117,7 +130,11 @@ class Files:
     def _parent(self, path: str) -> Iterator[tuple[int, str]]:
         above, _, name = path.rpartition("/")
         with self._directory(above) as directory:
-            yield directory, name
+            try:
+                yield directory, name
+            except OSError as error:
+                error.filename = self._at(path)  # The system was given the last part only.
+                raise
 
     @contextmanager
     def _directory(self, path: str) -> Iterator[int]:
@@ -125,8 +142,9 @@ class Files:
         try:
             for part in path.split("/") if path else ():
                 below = os.open(part, _DIRECTORY | _SAFE, dir_fd=fd)
-                os.close(fd)
-                fd = below
+                # In this order: a signal in between must not have the same one closed twice.
+                above, fd = fd, below
+                os.close(above)
             yield fd
         finally:
             os.close(fd)
@@ -199,7 +217,7 @@ class Files:
         )
 
     def exists(self, path: str) -> bool:
-        return os.access(self._at(path), os.F_OK)
+        return self.stat(path) is not None  # os.access would call an error of the disk absence.
 
     def make_directory(self, path: str) -> bool:
         """Make one directory; return whether it was not there before."""
@@ -231,8 +249,14 @@ class Files:
         finally:
             os.close(fd)
 
-    def tighten(self, path: str, mode: int) -> None:
-        os.chmod(self._at(path), mode)
+    def set_mode(self, path: str, mode: int) -> None:
+        """Set the rights of a file or directory; a link is refused."""
+        with self._parent(path) as (directory, name):
+            fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _SAFE, dir_fd=directory)
+        try:
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
 
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, sorted; none if it is not there."""
@@ -273,6 +297,13 @@ class Files:
         """Return the user that this process acts for."""
         return os.geteuid()
 
+    def room(self) -> Room:
+        """Return how much more the root's file system takes from this user."""
+        found = os.statvfs(self.root)
+        # Where file names are not counted, there are 0 in all.
+        names = found.f_favail if found.f_files else sys.maxsize
+        return Room(found.f_bavail * found.f_frsize, names)
+
     def descriptors_max(self) -> int:
         """Return how many descriptors this process may have."""
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -293,6 +324,11 @@ class Files:
             if fields[2] == wanted and "-" in fields:
                 return fields[fields.index("-") + 1]
         return ""
+
+
+def read_failed(error: OSError, name: str, offset: int) -> OSError:
+    """Return *error* with the file and the place that could not be read."""
+    return OSError(error.errno, f"{error.strerror} at byte {offset}", name)
 
 
 @contextmanager

@@ -48,8 +48,11 @@ def find_place(
     look, behind = anchor, None
     if floor is not None and (anchor is None or floor.seq < anchor.seq):
         look, behind = floor, records_behind(log, floor)
+    if behind is None and floor is not None and (hint is None or floor != anchor):
+        behind = _behind_lost(log, floor, drafts)
+        look = look if behind is None else None
     if behind is None:  # No floor, or one of another log: the drafts cannot be before the anchor.
-        if anchor is None or anchor == tip.head.position:
+        if anchor is None or _is_last(anchor, tip.head):
             return None
         # Digests are salted: bytes that do not hold one cannot hold its record.
         if not strict and hint is not None and not holds(log, drafts[0].digest, hint):
@@ -68,6 +71,22 @@ def find_place(
         expected = None if anchor is None else _shown(anchor)
         raise HeadMismatch(log.session_id, expected=expected, actual=_shown(tip.head.position))
     return None
+
+
+def _behind_lost(
+    log: Log, floor: Position, drafts: Sequence[Draft]
+) -> Iterator[list[Record]] | None:
+    """Return all records if *floor* was lost from this log: an earlier try may have put *drafts* anywhere."""
+    assert log.tip is not None
+    if floor.session_id != log.session_id or _is_last(floor, log.tip.head):
+        return None
+    if records_behind(log, floor) is not None or not holds(log, drafts[0].digest, 0):
+        return None
+    return _verified(log, scanner_from_start(log), log.tip.tail.offset)
+
+
+def _is_last(anchor: Position, head: Head) -> bool:
+    return (anchor.session_id, anchor.seq, anchor.hash) == (head.session_id, head.seq, head.hash)
 
 
 def _find(drafts: Sequence[Draft], records: Sequence[Record]) -> Record | None:

@@ -12,18 +12,19 @@ Rules of this module:
 import errno
 import logging
 import threading
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from attrs import define
 
 from ...chain import Draft, Head, link
-from ...entries import Durability, Receipt
+from ...entries import Durability, EntryHash, Receipt
 from ...errors import Corrupt, DurabilityLost, Locked, StoreFull
 from ...ids import SessionId
 from ...scan import Tail
 from . import layout
-from .files import Files, FileStat, OpenFile
+from .files import Files, FileStat, OpenFile, SyncFailed, read_failed
+from .nested import is_nested
 from .opening import open_log
 from .tip import Tip, read_tip
 
@@ -32,6 +33,7 @@ log = logging.getLogger("session_store")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says when there is no room."""
 
+_NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 _CLOCK_BACK_MS = 3_600_000
 
 
@@ -46,8 +48,8 @@ class Written:
 
     def receipt(self, level: Durability) -> Receipt:
         """Return the receipt, once *level* is reached."""
-        position = self.head.position
-        return Receipt(position.session_id, position.seq, position.hash, level)
+        session_id, seq, _, hash_ = self.head
+        return Receipt(session_id, seq, EntryHash(hash_), level)
 
 
 class Log:
@@ -65,7 +67,8 @@ class Log:
         self.name = files.name(self.path)
         self.tip: Tip | None = None
         self.era = 0
-        self.outstanding = 0
+        self.settled_era = 0
+        """The era in which whoever holds the lock found the log settled: what it writes belongs to that."""
         self.file: OpenFile | None = None
         self.opened = 0
         """Which file of this log is open, counted; offsets noted for an earlier one mean nothing."""
@@ -78,18 +81,21 @@ class Log:
         """A sync failed here and nothing has been verified from the device since."""
         self.mark_seen: str | None = None
         """The failed sync whose pending mark began the present era."""
+        self.mark_verified: str | None = None
+        """The one for which this process has put a copy from the device in place."""
         self._lost: str | None = None
         self._clock_warned = False
         self._rewrites = 0  # How often bytes may have been cut, and written anew, by others.
         self._synced: tuple[OpenFile, int, int] | None = None  # file, rewrites, end
-        self._entry_synced = False
+        self._entry_synced: tuple[int, int] | None = None  # inode whose name is on the device
         self.reset_locks()
 
     def reset_locks(self) -> None:
         """Begin with free locks and no open file; the file may be somebody else's, after os.fork."""
-        self._mutex = threading.Lock()
-        self._sync_mutex = threading.Lock()
+        self._mutex = self.files.clock.mutex()
+        self._sync_mutex = self.files.clock.mutex()
         self._holder: int | None = None
+        self._takers: set[int] = set()
         if self.file is not None:
             self.file.close()
         self.use(None)
@@ -102,45 +108,74 @@ class Log:
         Take the log for this thread, waiting for other writers.
 
         Raises:
-            Locked: It was not free within *timeout_s*.
+            Locked: It was not free within *timeout_s*, or this very thread is at work with it:
+                a signal's handler must not append in the middle of an append.
             NotFound: There is no file.
         """
-        deadline = time.monotonic() + timeout_s
-        if not self._mutex.acquire(timeout=timeout_s):
-            raise Locked(self.name, waited_s=timeout_s)
-        try:
-            pause_s = 0.00005
-            while not self._try_flock():
-                if time.monotonic() >= deadline:
-                    raise Locked(self.name, waited_s=timeout_s)
-                time.sleep(pause_s)
-                pause_s = min(pause_s * 2, 0.005)
-        except BaseException:
-            self._mutex.release()
-            raise
-        self._holder = threading.get_ident()
+        if self.try_lock():
+            return
+        thread = threading.get_ident()
+        if self._is_inside(thread):
+            raise Locked(self.name, waited_s=0.0)
+        clock = self.files.clock
+        deadline = clock.monotonic_s() + timeout_s
+        pause_s = 0.00005
+        while not self._take(thread, max(deadline - clock.monotonic_s(), 0.0)):
+            if clock.monotonic_s() >= deadline:
+                raise Locked(self.name, waited_s=timeout_s)
+            clock.sleep(pause_s)
+            pause_s = min(pause_s * 2, 0.005)
+        self._holder = thread
+        self._takers.discard(thread)
 
     def try_lock(self) -> bool:
         """Take the log if it is free; errors as for `lock`."""
-        if not self._mutex.acquire(blocking=False):
+        thread = threading.get_ident()
+        if self._is_inside(thread):
+            if is_nested():
+                return False
+            # A signal's handler has raised in the middle of an earlier call of this thread.
+            self._holder = None
+            self._takers.discard(thread)
+            with suppress(RuntimeError):  # This thread has it no more.
+                while True:
+                    self._mutex.release()
+        if not self._take(thread, 0.0):
             return False
-        taken = False
-        try:
-            taken = self._try_flock()
-        finally:
-            if not taken:
-                self._mutex.release()
-        if taken:
-            self._holder = threading.get_ident()
-        return taken
+        self._holder = thread
+        self._takers.discard(thread)
+        return True
 
     def unlock(self) -> None:
+        thread = threading.get_ident()
+        self._takers.add(thread)
         self._holder = None
         try:
             if self.file is not None:
                 self.files.unlock(self.file)
         finally:
             self._mutex.release()
+            self._takers.discard(thread)
+
+    def _take(self, thread: int, timeout_s: float) -> bool:
+        """Take the mutex, and the flock if it is free; both or none."""
+        taken = False
+        self._takers.add(thread)
+        try:
+            if self._mutex.acquire(timeout=timeout_s):
+                try:
+                    taken = self._try_flock()
+                finally:
+                    if not taken:
+                        self._mutex.release()
+        finally:
+            if not taken:
+                self._takers.discard(thread)
+        return taken
+
+    def _is_inside(self, thread: int) -> bool:
+        """Return whether a call of *thread* has the log, is about to have it, or was interrupted so."""
+        return self._holder == thread or thread in self._takers
 
     @property
     def is_held(self) -> bool:
@@ -156,7 +191,11 @@ class Log:
             if not self.files.try_lock(file):
                 return False
             # A lock on a file that was renamed away or deleted protects nothing.
-            found = self.files.stat(self.path)
+            try:
+                found = self.files.stat(self.path)
+            except OSError:
+                self.files.unlock(file)
+                raise
             if found is not None and found.inode == file.inode:
                 return True
             self.files.unlock(file)
@@ -165,12 +204,20 @@ class Log:
     def use(self, file: OpenFile | None) -> None:
         """Go on with another file (or none, until it is next needed)."""
         self.file, self.tip, self._synced = file, None, None
-        self._entry_synced = False
         self.opened += 1
 
-    def release_file(self) -> bool:
-        """Close the descriptor if nobody needs it now; what is known of the log stays."""
-        if self.outstanding or not self._mutex.acquire(blocking=False):
+    def release_file(self, *, though_wanted: bool = False) -> bool:
+        """
+        Close the descriptor if nobody needs it now; what is known of the log stays.
+
+        Args:
+            though_wanted: Appends that wait for their turn will open it anew.
+        """
+        if (
+            (self.outstanding and not though_wanted)
+            or self.is_held
+            or not self._mutex.acquire(blocking=False)
+        ):
             return False
         try:
             self.use(None)
@@ -182,7 +229,10 @@ class Log:
 
     def read(self, size: int, offset: int) -> bytes:
         assert self.file is not None
-        return self.files.read(self.file, size, offset)
+        try:
+            return self.files.read(self.file, size, offset)
+        except OSError as error:
+            raise read_failed(error, self.name, offset) from error
 
     def refresh(self) -> Tip:
         """
@@ -226,7 +276,7 @@ class Log:
         tip = self.tip
         assert tip is not None
         base = tip.head if after is None else after
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self.files.clock.now_ms()
         if now_ms < base.ts - _CLOCK_BACK_MS and not self._clock_warned:
             self._clock_warned = True
             log.warning(
@@ -250,6 +300,9 @@ class Log:
             if error.errno in FULL:
                 raise StoreFull(f"{self.name}: {error.strerror}; {left}") from error
             raise
+        if size == len(data) - 1:
+            # All but the last LF counts for every reader (FORMAT.md §6): it cannot be taken back.
+            return self.written(head, offset + size)
         if size != len(data):
             left = self._roll_back(offset)
             raise StoreFull(f"{self.name}: {size} of {len(data)} bytes fitted; {left}")
@@ -271,7 +324,7 @@ class Log:
     def written(self, head: Head, end: int) -> Written:
         """Return the note of an append that ends at byte *end* of the present file."""
         assert self.file is not None
-        return Written(head, end, self.file, self.era)
+        return Written(head, end, self.file, self.settled_era)
 
     # -- durability -------------------------------------------------------------------------
 
@@ -293,11 +346,14 @@ class Log:
                 reaches = written.end if tip is None else max(written.end, tip.tail.offset)
                 try:
                     self.files.sync_data(written.file)
-                    if not self._entry_synced:
+                    if self._entry_synced != written.file.inode:
                         for directory in layout.parents(self.path):
                             self.files.sync_directory(directory)
-                        self._entry_synced = self.file is written.file
+                        self._entry_synced = written.file.inode
                 except OSError as error:
+                    # A directory that there was no descriptor for was not synced, and nothing failed.
+                    if not isinstance(error, SyncFailed) and error.errno in _NO_DESCRIPTOR:
+                        raise
                     raise self.lose(error) from error
                 self._synced = (written.file, rewrites, reaches)
         found = self.files.stat(self.path)
@@ -312,8 +368,9 @@ class Log:
     def lose(self, error: OSError) -> DurabilityLost:
         """Begin a new era after a failed sync; every handle of this one is refused."""
         self.era += 1
-        self.tip = None
         self.heal_due = True
+        if self.is_held:  # Else somebody is at work with it, whose append this era refuses.
+            self.tip = None
         self._lost = (
             f"{self.name}: a sync to the device failed ({error.strerror}); "
             "what was appended since the last one may be lost: open the session anew"

@@ -27,10 +27,11 @@ class Logs:
         self._allow_masked = allow_masked
         limit = files.descriptors_max()
         share = _OPEN_MAX if limit < 0 else max(limit // _SHARE, 1)
-        self._open_max = min(_OPEN_MAX, share) if open_max is None else open_max
+        self.open_max = min(_OPEN_MAX, share) if open_max is None else open_max
         self._known: weakref.WeakValueDictionary[SessionId, Log] = weakref.WeakValueDictionary()
         self._open: OrderedDict[SessionId, Log] = OrderedDict()
         self._unhealed: set[Log] = set()
+        self._newest: Log | None = None
         self._mutex = threading.Lock()
 
     def get(self, session_id: SessionId) -> Log:
@@ -51,11 +52,14 @@ class Logs:
 
     def use(self, log: Log) -> None:
         """Count *log* among those with an open file; the longest unused one closes its."""
+        if log is self._newest:
+            return
         with self._mutex:
+            self._newest = log
             self._open[log.session_id] = log
             self._open.move_to_end(log.session_id)
             self._unhealed.discard(log)
-            excess = len(self._open) - self._open_max
+            excess = len(self._open) - self.open_max
             for session_id, other in list(self._open.items()) if excess > 0 else ():
                 # One that is at work keeps its file; the next one gives way.
                 if excess > 0 and other is not log and other.release_file():
@@ -64,12 +68,22 @@ class Logs:
                     if other.heal_due:
                         self._unhealed.add(other)
 
+    def drop(self, log: Log) -> None:
+        """Let go of what is held for a log that was deleted: its file keeps its bytes on the disk."""
+        with self._mutex:
+            self._open.pop(log.session_id, None)
+            self._unhealed.discard(log)
+            if self._newest is log:
+                self._newest = None
+        log.release_file()
+
     def close(self) -> None:
         """Close every file that nobody needs."""
         with self._mutex:
             for log in self._open.values():
                 log.release_file()
             self._open.clear()
+            self._newest = None
 
     def after_fork(self) -> None:
         """Begin anew in the child of os.fork, with files and locks of its own."""

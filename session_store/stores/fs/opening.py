@@ -1,4 +1,4 @@
-"""Opening the file of a log, and refusing what is not one."""
+"""Opening a log or another file that only its own writer may name, and refusing what is not one."""
 
 import errno
 

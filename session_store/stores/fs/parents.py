@@ -9,7 +9,7 @@ from ...entries import Position
 from ...errors import Corrupt, NotFound
 from ...ids import SessionId
 from . import forks
-from .log import Log, Written
+from .log import Log
 from .pending import load
 from .recovery import settle
 from .tip import find_seq
@@ -86,7 +86,7 @@ def _sync(core: "FsCore", target: Log) -> None:
     assert target.file is not None
     end = target.files.size(target.file)
     head = Head(target.session_id, -1, 0, b"")
-    if not core.sync(target, Written(head, end, target.file, target.era)):
+    if not core.sync(target, target.written(head, end)):
         raise NotFound(f"{target.name}: another program replaced the file")
 
 

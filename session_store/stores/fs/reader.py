@@ -147,12 +147,19 @@ class Reader:
 
     def first(self) -> Position | None:
         """Return the parent entry of a fork by reference, None for every other log."""
-        scanner = self.scanner(root_head(self.session_id), 0, self.redactions())
+        scanner = self._begin({})
+        if scanner.error is not None:  # Or a fork whose first record was erased, as for `origin`.
+            scanner = self._begin(self.redactions())
+        return scanner.origin
+
+    def _begin(self, named: Named) -> Scanner:
+        """Return a scanner that has seen the first append, or why there is none."""
+        scanner = self.scanner(root_head(self.session_id), 0, named)
         for chunk in self.raw():
             scanner.feed(chunk)
             if scanner.head.seq >= 0 or scanner.error is not None:
                 break
-        return scanner.origin
+        return scanner
 
     def _tip(self) -> Tip:
         looks = 0

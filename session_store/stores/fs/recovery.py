@@ -259,6 +259,8 @@ def _mend_line_end(target: Log, tail: Tail) -> None:
     if tail.size:
         target.files.truncate(target.file, tail.offset)
     write_all(target.files, target.file, b"\n")
+    # Before anything stands behind it: of a hole there, its record would be a part.
+    target.files.sync_data(target.file)
     log.warning("%s: put back the missing end of the last line", target.session_id)
 
 

@@ -44,7 +44,8 @@ class Remembered:
     one log at once may forget what one of them found.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, logs_max: int = _LOGS_MAX) -> None:
+        self._logs_max = logs_max
         self._prefixes: OrderedDict[SessionId, Verified] = OrderedDict()
 
     def get(self, session_id: SessionId) -> Verified:
@@ -54,5 +55,5 @@ class Remembered:
         """Remember *verified* in the place of what was known of its log."""
         self._prefixes[verified.head.session_id] = verified
         self._prefixes.move_to_end(verified.head.session_id)
-        if len(self._prefixes) > _LOGS_MAX:
+        if len(self._prefixes) > self._logs_max:
             self._prefixes.popitem(last=False)

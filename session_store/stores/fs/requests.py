@@ -171,7 +171,8 @@ class Request:
     def succeed(self, written: Written, level: Durability) -> None:
         self.receipt = written.receipt(level)
         if self.cursor is not None and self._moves:
-            self.cursor.head = written.head.position
+            assert self.position is not None
+            self.cursor.head = self.position
         self._forget()
         if self.settled is not None:
             self.settled(self)

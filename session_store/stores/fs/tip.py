@@ -7,9 +7,7 @@ Rules of this module:
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
-
-from attrs import frozen
+from typing import NamedTuple, TypeAlias
 
 from ...chain import Head, Invalid, Record, check_line, root_head
 from ...errors import Corrupt, NotFound
@@ -21,11 +19,11 @@ Read: TypeAlias = Callable[[int, int], bytes]
 """(size, offset) -> bytes, fewer only at the end of the file."""
 
 _BLOCK = 16 * 1024
+_BEGIN = b'\n{"v":1,"seq":'
 _CHUNK = 1024 * 1024
 
 
-@frozen
-class Tip:
+class Tip(NamedTuple):
     """
     The end of a log.
 
@@ -142,29 +140,32 @@ def find_seq(read: Read, end: int, session_id: SessionId, seq: int, path: str) -
 
 def _first_record(read: Read, at: int, stop: int, session_id: SessionId) -> Record | None:
     """Return the first record that holds and begins in [*at*, *stop*)."""
-    begin = at if at == 0 else _next_line(read, at - 1, stop)
-    while begin is not None and begin < stop:
-        line = _line_at(read, begin)
+    for begin, line, is_last in _lines_from(read, at, stop):
         record = _checked(line, session_id, begin)
-        if record is None and not read(1, begin + len(line)):
+        if record is None and is_last:
             # The last line counts with one wrong byte in its LF's place, too.
             record = _checked(line[:-1], session_id, begin)
         if record is not None:
             return record
-        begin = begin + len(line) + 1
     return None
 
 
-def _next_line(read: Read, at: int, stop: int) -> int | None:
+def _lines_from(read: Read, at: int, stop: int) -> Iterator[tuple[int, bytes, bool]]:
+    """Give where lines in [*at*, *stop*) begin as records do, these lines, and whether they have no LF."""
+    before = b"\n" if at == 0 else b""  # The first line of a log has no LF in front of it.
+    at -= 1
     while at < stop:
-        block = read(_BLOCK, at)
-        found = block.find(b"\n")
-        if found >= 0:
-            return at + found + 1
-        if not block:
-            return None
-        at += len(block)
-    return None
+        block = before + read(_BLOCK - len(before), at + len(before))
+        before, found = b"", block.find(_BEGIN)
+        while 0 <= found < stop - at - 1:
+            begin = found + 1
+            end = block.find(b"\n", begin)
+            line = block[begin:end] if end >= 0 else _line_at(read, at + begin)
+            yield at + begin, line, end < 0 and not read(1, at + begin + len(line))
+            found = block.find(_BEGIN, begin)
+        if len(block) < len(_BEGIN):
+            return
+        at += len(block) - len(_BEGIN) + 1
 
 
 def _line_at(read: Read, begin: int) -> bytes:

@@ -1,12 +1,11 @@
 """The ids of deleted sessions, one JSON line each; an id is never used again."""
 
-import threading
-
 import orjson
 
 from ...ids import SessionId
 from . import layout
 from .files import Files
+from .opening import open_log
 from .quarantine import write_all
 
 
@@ -15,7 +14,7 @@ class Tombstones:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._mutex = threading.Lock()
+        self._mutex = self._files.clock.mutex()
         self._ids: set[str] = set()
         self._read = 0
 
@@ -27,10 +26,10 @@ class Tombstones:
         return session_id in self._ids
 
     def after_fork(self) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = self._files.clock.mutex()
 
     def _refresh(self) -> None:
-        file = self._files.open(layout.TOMBSTONES)
+        file = open_log(self._files, layout.TOMBSTONES)
         size = self._files.size(file)
         if size < self._read:  # Another file, from a backup: what is deleted here stays deleted.
             self._read = 0
@@ -51,7 +50,7 @@ def bury(files: Files, session_id: SessionId, ts_ms: int) -> None:
 
     Durability: on disk.
     """
-    file = files.open(layout.TOMBSTONES, write=True, create=True)
+    file = open_log(files, layout.TOMBSTONES, write=True, create=True)
     line = orjson.dumps({"session_id": session_id, "ts": ts_ms})
     size = files.size(file)
     torn = size > 0 and files.read(file, 1, size - 1) != b"\n"
