@@ -1,7 +1,8 @@
 """The log of an LLM agent's session: appended by a worker, restored, forked and verified by anyone."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from .lazy import lazy
 
 if TYPE_CHECKING:
     from .chain import compute_hash
@@ -224,16 +225,5 @@ _NAMES = {
     "stores.fs.doctor": "StoreFinding",
     "trace": "TraceEntry TraceReader TraceWriter replay_trace trace_digest",
 }
-_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> object:
-    """Import what is first asked for: a worker that appends does not wait for what verifies."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = lazy(__name__, _NAMES)

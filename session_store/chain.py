@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from attrs import frozen
 from blake3 import blake3
 
 from .entries import EntryHash, Position
@@ -61,8 +60,7 @@ class Head(NamedTuple):
         return Position(self.session_id, self.seq, EntryHash(self.hash))
 
 
-@frozen
-class Draft:
+class Draft(NamedTuple):
     """
     One record before it has a place: made once, outside every lock.
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import session_store as ss
 from session_store.chain import (
+    TRAIL_SIZE,
     Draft,
     Head,
     Invalid,
@@ -75,6 +76,13 @@ def test_a_clock_that_went_back_repeats_the_last_value() -> None:
 
     assert [100, 100, 120] == [check_line(line, ROOT).ts for line in data.splitlines()]
     assert 120 == head.ts
+
+
+@pytest.mark.parametrize("ts", [-1, 0, 1])
+def test_time_begins_in_1970(ts: int) -> None:
+    """A clock before that is one that went back."""
+    for head in (root_head(ROOT), fork_head(CHILD, told().position(2))):
+        assert (-1, max(ts, 0)) == (head.seq, link(head, ts, [draft()])[1].ts)
 
 
 REFUSED = {
@@ -249,8 +257,9 @@ def test_a_forged_mask_is_found() -> None:
     record = check_line(line, ROOT)
 
     assert (MASKED, "masked") == (record.body, record.withheld)
-    with pytest.raises(Invalid, match="does not match its mask"):
+    with pytest.raises(Invalid, match="does not match its mask") as raised:
         check_line(line.replace(b"***", b"**!"), ROOT)
+    assert raised.value.link
 
 
 @given(st.integers(0, 8 * len(begun().lines[0][:-1]) - 1))
@@ -276,23 +285,26 @@ def test_a_record_of_another_session_is_none_here() -> None:
         check_line(begun().lines[0][:-1], CHILD)
 
 
+FIRST = begun().lines[0][:-1]
 EXPLAINED = {
     "an empty line": b"",
-    "a carriage return": begun().lines[0][:-1] + b"\r",
-    "a byte-order mark": b"\xef\xbb\xbf" + begun().lines[0],
+    "a carriage return: was the file rewritten with other line ends?": FIRST + b"\r",
+    "a byte-order mark: was the file rewritten by an editor?": b"\xef\xbb\xbf" + FIRST,
     "NUL bytes": bytes(40),
-    "format version 7 inside": begun().lines[0][:-1].replace(b'"v":1', b'"v":7'),
-    "written by another program": b'{"type":"user"}',
-    "does not begin as a record": begun().lines[0][3:-1],
-    "does not end as a record": begun().lines[0][:-3],
+    "format version 7 inside a log of version 1": FIRST.replace(b'"v":1', b'"v":7'),
+    "not a record: was the file written by another program?": b'{"type":"user"}',
+    "the line does not begin as a record": FIRST[3:],
+    "the line does not end as a record": FIRST[:-2],
 }
 
 
 @pytest.mark.parametrize(("why", "line"), EXPLAINED.items(), ids=EXPLAINED)
 def test_broken_grammar_is_explained(why: str, line: bytes) -> None:
     """People learn what the file looks like; programs only need that it is not valid."""
-    with pytest.raises(Invalid, match=why):
+    with pytest.raises(Invalid) as raised:
         check_line(line, ROOT)
+
+    assert (why, why, False) == (str(raised.value), raised.value.why, raised.value.link)
 
 
 def record(**changes: object) -> Record:
@@ -314,8 +326,10 @@ LINKS = {
 @pytest.mark.parametrize(("found", "before", "batch", "why"), LINKS.values(), ids=LINKS)
 def test_what_does_not_continue_the_log(found: Record, before: Head, batch: int, why: str) -> None:
     """Each rule of docs/FORMAT.md §4 by itself."""
-    with pytest.raises(Invalid, match=why):
+    with pytest.raises(Invalid, match=why) as raised:
         check_link(found, before, batch)
+
+    assert raised.value.link is (why != "not session_start")
 
 
 def test_what_continues_the_log() -> None:
@@ -325,7 +339,6 @@ def test_what_continues_the_log() -> None:
     check_link(record(), BEFORE._replace(hash=b""), 0)
 
 
-FIRST = begun().lines[0][:-1]
 VERSIONS: dict[str, tuple[bytes, bool, int | None]] = {
     "ours": (FIRST, True, None),
     "2": (b'{"v":2,"x":0}', True, 2),
@@ -341,7 +354,6 @@ VERSIONS: dict[str, tuple[bytes, bool, int | None]] = {
     "negative": (b'{"v":-1}', True, None),
     "not at the beginning": (b' {"v":2}', True, None),
     "another hash": (FIRST.replace(b'"v":1', b'"v":2').replace(b'"seq":0', b'"seq":1'), True, 2),
-    "too long to have a hash": (b'{"v":2' + FIRST[6:] + b" " * LINE_BYTES_MAX, True, 2),
 }
 
 
@@ -360,6 +372,16 @@ def test_a_flipped_version_is_damage(version: bytes) -> None:
     for damaged in (line, harmed):
         with pytest.raises(Invalid, match="its hash holds for version 1"):
             other_version(damaged, ROOT)
+
+
+def test_what_is_too_long_for_a_line_is_no_flipped_version() -> None:
+    """Though its hash would hold: no writer of version 1 made it."""
+    line = FIRST.replace(b'"v":1', b'"v":2')
+    longest = line[:-TRAIL_SIZE].ljust(LINE_BYTES_MAX - 1 - TRAIL_SIZE) + line[-TRAIL_SIZE:]
+    with pytest.raises(Invalid, match="its hash holds"):
+        other_version(longest, ROOT)
+
+    assert 2 == other_version(longest[:-TRAIL_SIZE] + b" " + line[-TRAIL_SIZE:], ROOT)
 
 
 def test_a_head_is_the_same_whoever_counts() -> None:

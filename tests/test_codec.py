@@ -200,6 +200,33 @@ def test_configs_are_structured_strictly(fields: dict[str, Any]) -> None:
         config(**fields)
 
 
+COLLECTIONS: dict[str, tuple[Any, Any]] = {
+    "bare list": (list, [1, "a", [None]]),
+    "bare tuple": (tuple, (1, "a")),
+    "bare set": (set, {1, "a"}),
+    "tuple of one": (tuple[int], (1,)),
+    "tuple of two alike": (tuple[int, int], (1, 2)),
+    "tuple of any length": (tuple[int, ...], (1, 2, 3)),
+    "sequence of sequences": (Sequence[list[int]], [[1], []]),
+}
+
+
+@pytest.mark.parametrize(("cls", "value"), COLLECTIONS.values(), ids=COLLECTIONS)
+def test_collections_come_back_as_they_are_annotated(cls: Any, value: Any) -> None:
+    """From a JSON array, and from nothing else."""
+    assert value == structure(list(value), cls, source="x")
+    with pytest.raises(InvalidInput, match="x: TypeError: list expected, str found"):
+        structure("abc", cls, source="x")
+
+
+def test_what_does_not_fit_is_said_in_one_sentence() -> None:
+    """What is wrong, not a tree of errors."""
+    with pytest.raises(InvalidInput) as raised:
+        typed("turn_end", {"turn_count": "3"})
+
+    assert "turn_end: TypeError: int expected, str found" == str(raised.value)
+
+
 def test_unknown_keys_may_be_passed_over() -> None:
     """Bodies of a later version have more fields."""
     assert Config("m") == structure({"model": "m", "x": 1}, Config, source="x")

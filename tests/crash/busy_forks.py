@@ -14,11 +14,11 @@ from session_store.stores import ANY
 
 from .processes import start, wait
 
-CHILDREN = 40
+_AT_ONCE = 40
 
 
-def main(root: str) -> int:
-    """Return how many of the children's appends are in the log."""
+def main(root: str, children: int) -> int:
+    """Return how many of the *children*'s appends are in the log."""
     core = store(Path(root))
     session_id = born(core)
     stop = threading.Event()
@@ -28,22 +28,24 @@ def main(root: str) -> int:
             core.append(session_id, [note()], expected=ANY, durability="os")
             core.list()
 
+    def child() -> None:
+        core.append(session_id, [note("child")], expected=ANY)
+
     threads = [threading.Thread(target=busy) for _ in range(3)]
     for thread in threads:
         thread.start()
+    codes: list[int] = []
     try:
-        pids = [
-            start(lambda: core.append(session_id, [note("child")], expected=ANY))
-            for _ in range(CHILDREN)
-        ]
-        codes = wait(pids)
+        while len(codes) < children:
+            count = min(_AT_ONCE, children - len(codes))
+            codes += wait([start(child) for _ in range(count)])
     finally:
         stop.set()
         for thread in threads:
             thread.join()
-    assert [0] * CHILDREN == codes
+    assert [0] * children == codes
     return sum(b'"child"' in record.body for record in records(core, session_id))
 
 
 if __name__ == "__main__":
-    sys.stdout.write(str(main(sys.argv[1])))
+    sys.stdout.write(str(main(sys.argv[1], int(sys.argv[2]))))

@@ -9,15 +9,18 @@ import asyncio
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from random_logs import Family, random_family
 from verdicts import UNSUPPORTED, Verdict, library, place, standalone
 
 import session_store as ss
+from crash.subject import Row, Subject
 
+SEED = 20261121
 _AT_ONCE = 100
 
 
@@ -59,16 +62,33 @@ def _words(verdict: Verdict) -> set[str]:
     return {verdict["status"], *(finding["what"] for finding in verdict["findings"])}
 
 
+def compare(count: int, seed: int) -> tuple[Counter[str], list[str]]:
+    """Judge *count* families from *seed* on; return what was found, and the disagreements."""
+    counts: Counter[str] = Counter()
+    found: list[str] = []
+    for first in range(seed, seed + count, _AT_ONCE):
+        seeds = range(first, min(first + _AT_ONCE, seed + count))
+        found += asyncio.run(disagreements([random_family(each) for each in seeds], counts))
+    return counts, found
+
+
+def subjects(root: Path, *, smoke: bool) -> Iterator[Subject]:
+    def row() -> Row:
+        count = 20 if smoke else 1000
+        counts, found = compare(count, SEED)
+        print(*found[:20], sep="\n", end="\n" if found else "")
+        said = {"families": count, **counts, "disagreements": len(found)}
+        return Row("library and verify_log.py", said, len(found))
+
+    yield row
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[1])
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    counts: Counter[str] = Counter()
-    found: list[str] = []
-    for first in range(options.seed, options.seed + options.count, _AT_ONCE):
-        seeds = range(first, min(first + _AT_ONCE, options.seed + options.count))
-        found += asyncio.run(disagreements([random_family(seed) for seed in seeds], counts))
+    counts, found = compare(options.count, options.seed)
     said = [
         *found[:20],
         f"differential: {options.count} families from seed {options.seed}, {dict(counts)}",

@@ -8,12 +8,17 @@ The oracle knows where the lines of a good log are, and nothing else of the code
     before it readable; but in the last LF of the file a missing line end.
 """
 
-from collections.abc import Iterator
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from os import urandom
+from pathlib import Path
 from random import Random
 
-from attrs import frozen
+from attrs import asdict, frozen
+from fs_tools import note
 
 from session_store.chain import Head, link, root_head
 from session_store.codec import draft
@@ -21,9 +26,16 @@ from session_store.entries import SessionStart, UnknownEntry
 from session_store.errors import Corrupt, SessionStoreError
 from session_store.ids import SessionId, new_session_id
 from session_store.scan import Scanner
+from session_store.stores import ANY
 from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.stores.memory import MemoryFiles
+
+from .subject import Row, Subject
+
+SEED = 20261121
+_SAMPLE = 1009
+"""Of so many positions one is read whole, by the store; prime, so that every bit has its turn."""
 
 
 @frozen
@@ -55,7 +67,9 @@ class GoodLog:
 
     def whole_before(self, byte: int) -> int:
         """Return the seq of the last record of the last append that ends at or before *byte*."""
-        return max((seq for seq in self.ends if self.lines[seq + 1] <= byte), default=-1)
+        line = bisect_right(self.lines, byte) - 1  # The line that *byte* is in.
+        whole = bisect_right(self.ends, line - 1)
+        return self.ends[whole - 1] if whole else -1
 
     def behind(self, seq: int) -> tuple[Head, int]:
         """Return the head behind record *seq*, and where that stands; −1 is the beginning."""
@@ -73,7 +87,7 @@ class GoodLog:
     def after_flip(self, byte: int) -> Verdict:
         if byte == len(self.data) - 1:
             return Verdict("missing_lf", self.ends[-1])
-        seq = max(s for s, begin in enumerate(self.lines[:-1]) if begin <= byte)
+        seq = bisect_right(self.lines, byte) - 1
         return Verdict("corrupt", self.whole_before(self.lines[seq]), seq, self.lines[seq])
 
 
@@ -138,6 +152,16 @@ class StoredLog:
         except SessionStoreError as error:
             return Verdict(type(error).__name__, last)
         return Verdict("holds", last)
+
+    def append(self, data: bytes) -> tuple[Verdict, bytes]:
+        """Append to *data*; return what that says, and the bytes of the log behind it."""
+        self._node.data[:] = data
+        core = FsCore(self._files)
+        try:
+            receipt = core.append(self._log.session_id, [note()], expected=ANY)
+        except Corrupt as error:
+            return Verdict("corrupt", -1, error.seq, error.offset), bytes(self._node.data)
+        return Verdict("holds", receipt.seq), bytes(self._node.data)
 
     def head(self, data: bytes) -> Verdict:
         """Return what a read of the tail alone says."""
@@ -232,6 +256,25 @@ def flips(log: GoodLog, bits: range, *, sample: int) -> Counts:
     return counts
 
 
+def last_line(log: GoodLog) -> Counts:
+    """
+    Flip every bit of the last line, and append to each.
+
+    Damage is refused and nothing is cut; only the last line end is put back.
+    """
+    stored, counts = StoredLog(log), Counts()
+    for bit in range(8 * log.lines[-2], 8 * len(log.data)):
+        expected, changed = log.after_flip(bit // 8), flip(log.data, bit)
+        seen, after = stored.append(changed)
+        if expected.state == "corrupt":
+            where = Verdict("corrupt", -1, expected.seq, expected.offset)
+            is_right = (seen, after) == (where, changed)
+        else:
+            is_right = seen.state == "holds" and after.startswith(log.data)
+        counts += Counts(1, 1, seen.state != expected.state == "corrupt", not is_right)
+    return counts
+
+
 def _around(log: GoodLog, bit: int) -> tuple[bytes, Head, int]:
     line = log.after_flip(bit // 8).seq
     line = len(log.lines) - 2 if line is None else line
@@ -254,3 +297,25 @@ def shares(total: int, parts: int) -> Iterator[range]:
     borders = [total * n // parts for n in range(parts + 1)]
     for begin, end in pairwise(borders):
         yield range(begin, end)
+
+
+def subjects(root: Path, *, smoke: bool) -> Iterator[Subject]:
+    log = good_log(15 if smoke else 1000, SEED)
+    cuts, bits, cores = len(log.data) + 1, 8 * len(log.data), os.cpu_count() or 1
+
+    def spread(name: str, work: Callable[..., Counts], total: int, matrix: tuple[int, ...]) -> Row:
+        with ProcessPoolExecutor(cores) as pool:
+            jobs = [
+                pool.submit(work, log, part, sample=_SAMPLE) for part in shares(total, 16 * cores)
+            ]
+            counts = sum((job.result() for job in jobs), Counts())
+        return _row(name, log, counts, matrix)
+
+    yield lambda: spread("cut at every byte", truncations, cuts, (36,))
+    yield lambda: spread("every flipped bit", flips, bits, (37,))
+    yield lambda: _row("flips of the last line", log, last_line(log), (38,))
+
+
+def _row(name: str, log: GoodLog, counts: Counts, matrix: tuple[int, ...]) -> Row:
+    said = {"entries": len(log.heads), "bytes": len(log.data), **asdict(counts)}
+    return Row(name, said, counts.undetected + counts.misclassified, matrix)

@@ -1,8 +1,9 @@
 """How much memory reading takes: measured in a child of its own, against promise 9."""
 
 import asyncio
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import urandom
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.files import Files
 
 from .processes import program
+from .subject import Row, Subject
 
 MIB = 1024 * 1024
 
@@ -84,6 +86,21 @@ def _peak() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise OSError("no VmHWM")
+
+
+def subjects(root: Path, *, smoke: bool) -> Iterator[Subject]:
+    def row(how: str, where: Path, log: SessionId, line: int) -> Row:
+        grown, most = growth(where, log, how), bound(line)
+        size = sum(path.stat().st_size for path in where.glob(f"sessions/*/*/{log}.jsonl"))
+        counts = {"log MiB": size // MIB, "line": line, "growth": grown, "bound": most}
+        return Row(f"memory, {how}, line of {line // 1024} KiB", counts, int(grown > most))
+
+    for line in (64 * 1024,) if smoke else (64 * 1024, 8 * MIB):
+        where = root / str(line)
+        log = make(where, mebibytes=50 if smoke else 1024, line=line)
+        for how in READERS:
+            yield lambda how=how, where=where, log=log, line=line: row(how, where, log, line)
+        shutil.rmtree(where)
 
 
 def _main(root: str, session_id: SessionId, how: str) -> None:

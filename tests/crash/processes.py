@@ -1,6 +1,7 @@
 """Processes to run, and to kill: forked, so that one starts in a millisecond."""
 
 import faulthandler
+import logging
 import os
 import subprocess
 import sys
@@ -11,14 +12,20 @@ from contextlib import contextmanager
 TIMEOUT_S = 120.0
 
 
-def start(work: Callable[[], None]) -> int:
-    """Run *work* in a child; return its pid. It exits with 0, or with 1 and a traceback."""
+def start(work: Callable[[], None], *, timeout_s: float = TIMEOUT_S) -> int:
+    """
+    Run *work* in a child; return its pid. It exits with 0, or with 1 and a traceback.
+
+    What the store logs there is not shown.
+    """
     pid = os.fork()
     if pid:
         return pid
     code = 1
     # A child that hangs says where, and fails.
-    faulthandler.dump_traceback_later(TIMEOUT_S, exit=True)
+    faulthandler.dump_traceback_later(timeout_s, exit=True)
+    logging.disable()
+    _stop_measuring()
     try:
         work()
         code = 0
@@ -26,6 +33,14 @@ def start(work: Callable[[], None]) -> int:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _stop_measuring() -> None:
+    """Nothing of a child is kept, and a measurer whose own lock is interrupted waits for ever."""
+    coverage = sys.modules.get("coverage")
+    measurer = None if coverage is None else coverage.Coverage.current()
+    if measurer is not None:
+        measurer.stop()
 
 
 def wait(pids: list[int]) -> list[int]:

@@ -1,125 +1,80 @@
 """
 `make crash` and `make crash-smoke`: every subject, its counts as a table.
 
+A subject comes from a module beside this one that has a function `subjects`. What the full
+form found is kept in results.json, from which docs/RELIABILITY.md is written (report.py).
 Exit code 1 if anything was lost, twice, undetected or misclassified.
 """
 
 import argparse
+import importlib
+import logging
 import os
+import pkgutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from attrs import asdict, frozen
+import crash
+from crash import results
+from crash.subject import Row, Subject
 
-from crash import exhaustive, kills, memory, writers
-
-SEED = 20261121
-CORES = os.cpu_count() or 1
-
-
-@frozen
-class Row:
-    """One subject: what was counted, and which of the counts must be 0."""
-
-    subject: str
-    counts: dict[str, object]
-    wrong: int
-    seconds: float = 0.0
-
-
-def _timed(make: Callable[[], Row]) -> Row:
-    began = time.monotonic()
-    row = make()
-    return Row(row.subject, row.counts, row.wrong, time.monotonic() - began)
-
-
-def _exhaustive(entries: int, *, sample: int) -> Iterator[Callable[[], Row]]:
-    log = exhaustive.good_log(entries, SEED)
-    cuts, bits = len(log.data) + 1, 8 * len(log.data)
-
-    def spread(work: Callable[..., exhaustive.Counts], total: int, **options: int) -> Row:
-        with ProcessPoolExecutor(CORES) as pool:
-            parts = exhaustive.shares(total, 16 * CORES)
-            jobs = [pool.submit(work, log, part, **options) for part in parts]
-            counts = sum((job.result() for job in jobs), exhaustive.Counts())
-        subject = f"{work.__name__}, {entries} entries"
-        return Row(subject, asdict(counts), counts.undetected + counts.misclassified)
-
-    yield lambda: spread(exhaustive.truncations, cuts, sample=sample)
-    yield lambda: spread(exhaustive.flips, bits, sample=sample)
-
-
-def _writers(root: Path, *, appends: int, level: str) -> Iterator[Callable[[], Row]]:
-    for how in ("shared", "refresh", "fork"):
-
-        def row(how: str = how) -> Row:
-            outcome = writers.run(
-                root / f"{how}-{level}", processes=8, appends=appends, how=how, level=level
-            )
-            wrong = outcome.lost + outcome.duplicated + (outcome.appends != 8 * appends)
-            return Row(f"8 writers, {how}, {level}", asdict(outcome), wrong)
-
-        yield row
-
-
-def _kills(root: Path, *, rounds: int) -> Iterator[Callable[[], Row]]:
-    for level in ("disk", "os"):
-
-        def row(level: str = level) -> Row:
-            outcome = kills.run(
-                root / f"kills-{level}", rounds=rounds, writers=5, level=level, seed=SEED
-            )
-            wrong = outcome.lost + outcome.unopened + (outcome.acked == 0)
-            return Row(f"kill -9 of 5 writers, {level}", asdict(outcome), wrong)
-
-        yield row
-
-
-def _memory(root: Path, *, mebibytes: int, line: int) -> Iterator[Callable[[], Row]]:
-    for how in memory.READERS:
-
-        def row(how: str = how) -> Row:
-            where = root / f"memory-{how}-{line}"
-            log = memory.make(where, mebibytes=mebibytes, line=line)
-            growth, bound = memory.growth(where, log, how), memory.bound(line)
-            counts = {"log_MiB": mebibytes, "line": line, "growth": growth, "bound": bound}
-            return Row(f"memory, {how}", counts, growth > bound)
-
-        yield row
-
-
-def _subjects(root: Path, *, smoke: bool) -> Iterator[Callable[[], Row]]:
-    yield from _exhaustive(30 if smoke else 300, sample=100)
-    yield from _writers(root, appends=100 if smoke else 500, level="disk")
-    if not smoke:
-        yield from _writers(root, appends=500, level="os")
-    yield from _kills(root, rounds=15 if smoke else 120)
-    yield from _memory(root, mebibytes=100 if smoke else 1024, line=64 * 1024)
-    if not smoke:
-        yield from _memory(root, mebibytes=1024, line=8 * 1024 * 1024)
+ON_REQUEST = frozenset({"soak", "mutation"})
+"""Modules that take half an hour or more: they run in full only if they are asked for."""
 
 
 def main() -> int:
-    """Run all subjects; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the subjects asked for; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--smoke", action="store_true", help="the short form")
-    smoke = parser.parse_args().smoke
-    print(f"seed {SEED}, {CORES} cores")
+    parser.add_argument("--only", nargs="+", metavar="MODULE", help="these modules alone")
+    parser.add_argument("--list", action="store_true", help="say which modules there are")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(_modules(None, smoke=True)))
+        return 0
+    logging.disable()  # A library that is tormented has much to say.
+    print(f"{os.cpu_count()} cores, {'short' if options.smoke else 'full'} form")
     wrong = 0
-    with tempfile.TemporaryDirectory(prefix="session-store-crash-") as root:
-        for subject in _subjects(Path(root), smoke=smoke):
-            row = _timed(subject)
+    for module in _modules(options.only, smoke=options.smoke):
+        for row, seconds in _run(module, smoke=options.smoke):
+            print(_line(row, seconds), flush=True)
             wrong += row.wrong
-            counts = "  ".join(f"{name} {value}" for name, value in row.counts.items())
-            verdict = "FAILED" if row.wrong else "ok"
-            print(f"{row.subject:<28} {row.seconds:7.1f} s  {verdict:<6}  {counts}", flush=True)
+            if not options.smoke:
+                results.keep(module, row, seconds)
     return 1 if wrong else 0
+
+
+def _modules(only: list[str] | None, *, smoke: bool) -> list[str]:
+    names = [module.name for module in pkgutil.iter_modules(crash.__path__)]
+    found = [name for name in names if name not in {"run", "report", "results", "subject"}]
+    if only:
+        if unknown := set(only) - set(found):
+            raise SystemExit(f"no module {', '.join(sorted(unknown))} here; there are {found}")
+        return [name for name in found if name in only]
+    return [name for name in found if smoke or name not in ON_REQUEST]
+
+
+def _run(module: str, *, smoke: bool) -> Iterator[tuple[Row, float]]:
+    make = getattr(importlib.import_module(f"crash.{module}"), "subjects", None)
+    if make is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="session-store-crash-") as root:
+        subjects: Iterator[Subject] = make(Path(root), smoke=smoke)
+        for subject in subjects:
+            began = time.monotonic()
+            row = subject()
+            yield row, time.monotonic() - began
+
+
+def _line(row: Row, seconds: float) -> str:
+    counts = row.skipped or "  ".join(f"{name} {value}" for name, value in row.counts.items())
+    return f"{row.subject:<34} {seconds:7.1f} s  {row.verdict:<7}  {counts}"
 
 
 if __name__ == "__main__":
