@@ -10,7 +10,7 @@ comma := ,
 space := $(subst ,, )
 GATED := $(subst $(space),$(comma),$(PURE:%=session_store/%.py) $(APPEND:%=session_store/stores/fs/%.py))
 .DEFAULT_GOAL := help
-.PHONY: help demo test check gate lint types contracts fmt crash crash-smoke vectors cover
+.PHONY: help demo test check gate lint types contracts fmt crash crash-smoke soak mutation bench bench-smoke vectors cover
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,6 +31,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
 demo: $(VENV)/.cli  ## Record, kill, restore, fork, verify: what this is for
 	$(BIN)/session-store demo
 
@@ -40,7 +44,7 @@ test: $(VENV)/.test  ## Run the whole test suite
 check: $(VENV)/.dev  ## Everything a change must pass
 	$(MAKE) lint types contracts
 	$(MAKE) test PYTEST="coverage run -m pytest"
-	$(MAKE) gate crash-smoke
+	$(MAKE) gate crash-smoke bench-smoke
 
 gate:  # What the tests of `make check` must have covered: every branch.
 	$(BIN)/coverage combine --quiet
@@ -69,8 +73,24 @@ fmt: $(VENV)/.dev  ## Format the code
 vectors: $(VENV)/.test  ## Write the golden vectors and the example of docs/FORMAT.md
 	$(BIN)/python -m session_store.testing.vectors tests/vectors/v1 docs/FORMAT.md
 
-crash: $(VENV)/.test  ## Truncations, bit flips, kills, races and memory in full; minutes
+crash: $(VENV)/.test  ## Kills, power cuts, races, flipped bits, fuzzing in full; an hour
 	$(BIN)/python tests/crash/run.py
+	$(BIN)/python tests/crash/report.py
+
+bench: $(VENV)/.bench  ## Ours beside the floor and the peers; ten minutes on a quiet machine
+	$(BIN)/python -m benches
+	$(BIN)/python -m benches.report
+
+bench-smoke: $(VENV)/.test  ## Only show that the benches run
+	$(BIN)/python -m benches --smoke
+
+soak: $(VENV)/.test  ## Half an hour of work with random faults: nothing may grow
+	$(BIN)/python tests/crash/run.py --only soak
+	$(BIN)/python tests/crash/report.py
+
+mutation: $(VENV)/.test  ## Small mistakes in the four modules that matter most; an hour or two
+	$(BIN)/python tests/crash/run.py --only mutation
+	$(BIN)/python tests/crash/report.py
 
 crash-smoke: $(VENV)/.test  ## The same in short; seconds
 	$(BIN)/python tests/crash/run.py --smoke

@@ -1,0 +1,1 @@
+"""Benches: ours against the floor and the peers, in one run."""
