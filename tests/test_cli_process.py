@@ -61,7 +61,11 @@ def test_follow_prints_what_arrives_until_it_is_interrupted(
     root: Path, session: blocking.Session
 ) -> None:
     """New entries come as they are appended; Ctrl-C ends it with 130 and no word."""
-    with begin(root, "follow", session.id, "--from", "0", stdout=subprocess.PIPE) as follower:
+    ours = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
+    follow = begin(root, "follow", session.id, "--from", "0", stdout=subprocess.PIPE)
+    signal.signal(signal.SIGINT, ours)
+    with follow as follower:
         for _ in range(session.head.seq + 1):
             follower.stdout.readline()
         session.save_delta([ask("Are you there?")])
