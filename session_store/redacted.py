@@ -13,6 +13,7 @@ from .entries import Json
 from .ids import SessionId
 from .limits import LINE_BYTES_MAX
 from .positions import is_hash
+from .scan import Rest
 from .values import parse
 
 REDACTION_MARK = b',"kind":"redaction","batch":'
@@ -73,26 +74,30 @@ class RedactionSearch:
     def __init__(self, session_id: SessionId) -> None:
         self.named: Named = {}
         self._session_id = session_id
-        self._rest = b""
+        self._rest = Rest()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the log."""
-        buffer = self._rest + data
+        self._rest.add(data)
+        if b"\n" not in data and self._rest.size <= LINE_BYTES_MAX:
+            return
+        buffer = self._rest.take()
         end = buffer.rfind(b"\n") + 1
         at = buffer.find(REDACTION_MARK, 0, end)
         while at >= 0:
             line_end = buffer.index(b"\n", at)
             self._take(buffer[buffer.rfind(b"\n", 0, at) + 1 : line_end])
             at = buffer.find(REDACTION_MARK, line_end, end)
-        self._rest = buffer[end:]
-        if len(self._rest) > LINE_BYTES_MAX:
-            self._rest = b" "  # Too long for a record, and so is what follows up to the next LF.
+        rest = buffer[end:]
+        # Too long for a record, and so is what follows up to the next LF.
+        self._rest.add(b" " if len(rest) > LINE_BYTES_MAX else rest)
 
     def finish(self) -> Named:
         """Return what was found; the last line counts without its LF too."""
-        if REDACTION_MARK in self._rest:
-            self._take(self._rest)
-            self._take(self._rest[:-1])
+        rest = self._rest.take()
+        if REDACTION_MARK in rest:
+            self._take(rest)
+            self._take(rest[:-1])
         return self.named
 
     def _take(self, line: bytes) -> None:

@@ -14,7 +14,6 @@ from blake3 import blake3
 from .chain import BODY_KEY, RECORD_KEY, TRAIL_SIZE, Head, Record
 from .entries import EntryHash
 from .ids import id_bytes
-from .limits import LINE_BYTES_MAX
 
 _USUAL = re.compile(
     rb'\{"v":1,"seq":([1-9][0-9]{0,14}),"ts":(0|[1-9][0-9]{0,14}),"kind":"([a-z][a-z0-9_.-]{0,63})"'
@@ -24,6 +23,7 @@ _USUAL = re.compile(
 )
 """HEAD and the beginning of BODY; the hashes are compared with what they must be."""
 
+_LINE_BYTES_MAX = 1024 * 1024  # A longer line is not worth a copy of its body with the salt.
 _BEHIND_HEAD = len(b',"salt":"","body":{') + 32
 _new_record = tuple.__new__  # What Record(…) does, in a third of the time.
 
@@ -45,7 +45,7 @@ def check_run(
     for index in range(first, len(lines)):
         line = lines[index]
         match = usual(line)
-        if match is None or b"\r" in line or len(line) >= LINE_BYTES_MAX:
+        if match is None or b"\r" in line or len(line) > _LINE_BYTES_MAX:
             break
         seq_, ts_, kind, batch_, linked_, digest, salt = match.groups()
         head_size = match.end() - _BEHIND_HEAD

@@ -56,6 +56,23 @@ class Tail(NamedTuple):
     records: tuple[Record, ...] = ()
 
 
+class Rest:
+    """What was read of a line that has no end yet: joined once, however often it grew."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._pieces: list[bytes] = []
+
+    def add(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self.size += len(data)
+
+    def take(self) -> bytes:
+        """Return all of it, and forget it."""
+        pieces, self._pieces, self.size = self._pieces, [], 0
+        return b"".join(pieces)
+
+
 class Scanner:
     """
     Verify the bytes of one log from a known point on.
@@ -98,7 +115,7 @@ class Scanner:
         self._offset = offset
         self._batch = 0
         self._pending: list[Record] = []
-        self._rest = b""
+        self._rest = Rest()
         self._damage: Corrupt | None = None
         self._hole = False  # the line in progress behind the damage holds a NUL run
         self._is_long = False  # and is over the limit, so that only its end was kept
@@ -107,8 +124,11 @@ class Scanner:
     def feed(self, data: bytes) -> list[Record]:
         """Take the next bytes; return the records of the appends that they complete."""
         self._total += len(data)
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
+        self._rest.add(data)
+        if b"\n" not in data and self._rest.size <= LINE_BYTES_MAX:
+            return []
+        lines = self._rest.take().split(b"\n")
+        self._rest.add(lines.pop())
         done: list[Record] = []
         at = 0
         while at < len(lines) and self.error is None:
@@ -122,8 +142,8 @@ class Scanner:
                 self._take(lines[at], done)
             at += 1
         # A line of the full size may still have one wrong byte in its LF's place.
-        if self.error is None and len(self._rest) > LINE_BYTES_MAX:
-            self._shorten_rest()
+        if self.error is None and self._rest.size > LINE_BYTES_MAX:
+            self._rest.add(self._shortened(self._rest.take()))
         return done
 
     def finish(self) -> Tail:
@@ -133,11 +153,11 @@ class Scanner:
         Raises:
             Corrupt, ChainBroken, Unsupported: `error`, or what only the end shows.
         """
-        if self.error is None and self._rest:
+        if self.error is None and (rest := self._rest.take()):
             if self._damage is not None:
-                if self._holds_record(self._rest):
+                if self._holds_record(rest):
                     self.error = self._damage
-            elif last := self._unterminated():
+            elif last := self._unterminated(rest):
                 return last
         if self.error is not None:
             raise self.error
@@ -235,22 +255,22 @@ class Scanner:
                 return True
         return False
 
-    def _shorten_rest(self) -> None:
-        """A line beyond the limit is never a record: keep only what the verdict needs."""
+    def _shortened(self, rest: bytes) -> bytes:
+        """A line beyond the limit is never a record: return only what the verdict needs."""
         if self._damage is None:
-            if self._decide_version(self._rest):
-                return
+            if self._decide_version(rest):
+                return rest
             self._damage = self._corrupt(Invalid(f"longer than {LINE_BYTES_MAX} bytes"))
-        self._hole = self._hole or _HOLE.search(self._rest) is not None
+        self._hole = self._hole or _HOLE.search(rest) is not None
         self._is_long = True
         # A run of NULs may lie across two chunks. The blank keeps what follows from
         # being taken for a record.
-        self._rest = b" " + self._rest[-(NUL_RUN - 1) :]
+        return b" " + rest[-(NUL_RUN - 1) :]
 
-    def _unterminated(self) -> Tail | None:
-        if self._decide_version(self._rest, self._rest[:-1], ended=False):
+    def _unterminated(self, rest: bytes) -> Tail | None:
+        if self._decide_version(rest, rest[:-1], ended=False):
             return None
-        for size, line in ((0, self._rest), (1, self._rest[:-1])):
+        for size, line in ((0, rest), (1, rest[:-1])):
             try:
                 record = self._check(line)
             except Invalid:

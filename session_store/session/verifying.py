@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from attrs import define, field, frozen
 
-from ..chain import Record, Withheld, root_head
+from ..chain import Head, Record, Withheld, root_head
 from ..codec import decode_body
 from ..entries import Position
 from ..errors import Corrupt, NotFound, Unsupported
@@ -212,7 +212,7 @@ class _LogReader:
         self._parse = parse
         self._allow_masked = allow_masked or store.is_masked
         self._log = _Log(session_id)
-        self._last: Record | None = None
+        self._last: Head | None = None  # Not the record: it may be 16 MiB twice.
         self._named: Named = {}
         self._wanted: Named = {}
         self._withheld: list[tuple[int, bytes, int, Withheld]] = []
@@ -237,14 +237,15 @@ class _LogReader:
         except (Corrupt, Unsupported) as error:
             log.error = error
         if self._last is not None:
-            log.head = Position(session_id, self._last.seq, self._last.hash)
+            log.head = self._last.position
         log.origin = scanner.origin
         self._conclude()
         return log
 
     def _take(self, records: Sequence[Record]) -> None:
         if not self._parse and not self._wanted and all(map(_is_plain, records)):
-            self._last = records[-1] if records else self._last
+            if records:
+                self._last = _head_of(records[-1], self._log.session_id)
             return
         begin = 0
         for index, record in enumerate(records):
@@ -256,7 +257,7 @@ class _LogReader:
 
     def _count(self, append: Sequence[Record]) -> None:
         for record in append:
-            self._last = record
+            self._last = _head_of(record, self._log.session_id)
             key = record.seq, record.digest
             if record.withheld is not None:
                 self._withheld.append((*key, record.offset, record.withheld))
@@ -298,6 +299,10 @@ class _LogReader:
     def _found(self, what: What, seq: int, offset: int, why: str) -> None:
         session_id = self._log.session_id
         self._log.findings.append(Finding(what, session_id, seq + 1, offset, seq, why))
+
+
+def _head_of(record: Record, session_id: SessionId) -> Head:
+    return Head(session_id, record.seq, record.ts, record.hash)
 
 
 def _is_plain(record: Record) -> bool:
