@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
-from doctor_tools import Home, Quick
+from doctor_tools import Home, Quick, id_beside
 from fs_tools import note, start
 
 from session_store.errors import DurabilityLost
@@ -330,7 +330,7 @@ DAMAGE = {
     "a lost log": Damage(lost_log, {"key-without-session"}, **TOLD),
     "a trace alone": Damage(lone_trace, {"trace-without-log", "key-without-session"}, **LEFT),
     "a copy left half done": Damage(
-        left(lambda _: layout.temp_path(new_session_id())), {"temporary"}
+        left(lambda home: layout.temp_path(id_beside(home.parent))), {"temporary"}
     ),
     "a mark left half done": Damage(left(lambda h: f"pending/{h.keyed}.tmp"), {"temporary"}),
     "a mark of nobody half done": Damage(

@@ -3,6 +3,7 @@
 import stat
 from collections.abc import Callable
 from functools import cache
+from os import urandom
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,6 +48,11 @@ class Quick(Files):
 
     def sync_directory(self, path: str) -> None:
         pass
+
+
+def id_beside(session_id: SessionId) -> SessionId:
+    """Return another id of the same hour: the store may be older than the hour it is now."""
+    return SessionId(session_id[:-12] + urandom(6).hex())
 
 
 def quick(root: Path) -> FsCore:

@@ -7,7 +7,7 @@ from errno import EACCES, EIO
 from pathlib import Path
 
 import pytest
-from doctor_tools import Home, Quick, everything, examine, home, kinds, problems
+from doctor_tools import Home, Quick, everything, examine, home, id_beside, kinds, problems
 from fs_scenes import TORN, forked, poisoned, torn, without_lf
 from fs_tools import note, start
 
@@ -190,7 +190,7 @@ def test_what_cannot_be_read_is_a_finding(healthy: Home, what: str) -> None:
     """With its reason; the rest is examined."""
     files = Unreadable(healthy.root)
     files.bad = layout.log_path(healthy.keyed) if what == "log" else what
-    (healthy.root / layout.marker_path(healthy.parent, new_session_id())).touch(0o600)
+    (healthy.root / layout.marker_path(healthy.parent, id_beside(healthy.parent))).touch(0o600)
     found = examine(files)
     unreadable = [one for one in found if one.what == "unreadable"]
     assert files.bad in [one.path for one in unreadable]
@@ -240,10 +240,10 @@ def test_a_hostile_tree_is_walked_nowhere_else(healthy: Home) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
         (directory / "loop").symlink_to(directory)
         (directory / "out").symlink_to(outside)
-        (directory / f"{new_session_id()}.jsonl").symlink_to(outside / "secret.jsonl")
-        os.mkfifo(directory / f"{new_session_id()}.tmp")
-        os.mkfifo(directory / str(new_session_id()))
-        (directory / f"{new_session_id()}.trace.jsonl").symlink_to("/dev/zero")
+        (directory / f"{id_beside(healthy.parent)}.jsonl").symlink_to(outside / "secret.jsonl")
+        os.mkfifo(directory / f"{id_beside(healthy.parent)}.tmp")
+        os.mkfifo(directory / str(id_beside(healthy.parent)))
+        (directory / f"{id_beside(healthy.parent)}.trace.jsonl").symlink_to("/dev/zero")
     before = everything(root.parent)
     found = examine(root, deep=True)
     assert {"unsafe", "foreign", "trace-without-log"} == kinds(found)

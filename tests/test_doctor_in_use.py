@@ -10,12 +10,22 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from doctor_tools import Home, Quick, Soon, everything, examine, home, kinds, problems, quick
+from doctor_tools import (
+    Home,
+    Quick,
+    Soon,
+    everything,
+    examine,
+    home,
+    id_beside,
+    kinds,
+    problems,
+    quick,
+)
 from fs_tools import born, fork, note, start
 
 from session_store.entries import Receipt
 from session_store.errors import Locked
-from session_store.ids import new_session_id
 from session_store.stores import ANY
 from session_store.stores.fs import forks, layout, pending
 from session_store.stores.fs.core import FsCore
@@ -54,7 +64,7 @@ def the_next_append(home: Home) -> Callable[[], object]:
 
 
 def a_birth(home: Home) -> Callable[[], object]:
-    session_id = new_session_id()
+    session_id = id_beside(home.parent)
     path = home.path(session_id)
     path.touch(0o600)
     return lambda: home.core.create(session_id, start(session_id))
@@ -66,13 +76,13 @@ def a_recovery(home: Home) -> Callable[[], object]:
 
 
 def a_fork(home: Home) -> Callable[[], object]:
-    child, point = new_session_id(), home.core.head(home.parent)
+    child, point = id_beside(home.parent), home.core.head(home.parent)
     forks.mark_fork(home.core.files, home.parent, child)
     return lambda: home.core.create(child, start(child, point), parent=point)
 
 
 def a_key(home: Home) -> Callable[[], object]:
-    session_id = new_session_id()
+    session_id = id_beside(home.parent)
     path = home.root / layout.key_path("tests:3")
     path.write_text(session_id)
     path.chmod(0o600)
@@ -158,7 +168,7 @@ def test_a_log_that_is_held_is_not_waited_for(healthy: Home) -> None:
 
 def test_temporary_files_in_use_are_no_finding(healthy: Home) -> None:
     """Whoever makes one holds its lock, however long ago it was last written to."""
-    temp = healthy.root / layout.temp_path(new_session_id())
+    temp = healthy.root / layout.temp_path(id_beside(healthy.parent))
     temp.write_bytes(b"half")
     temp.chmod(0o600)
     os.utime(temp, (1, 1))
@@ -241,7 +251,7 @@ def test_what_goes_away_while_it_is_examined_is_no_finding(healthy: Home, path: 
         "trace": layout.trace_path(healthy.parent),
         "mark": layout.pending_path(healthy.parent),
         "key": layout.key_path("tests:1"),
-        "marker": layout.marker_path(healthy.parent, new_session_id()),
+        "marker": layout.marker_path(healthy.parent, id_beside(healthy.parent)),
     }
     whole = healthy.root / paths[path]
     if not whole.exists():
