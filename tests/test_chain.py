@@ -111,7 +111,9 @@ def test_the_longest_line_and_append_are_whole() -> None:
     assert body == check_line(data[:-1], ROOT).body
     with pytest.raises(Invalid, match="longer than"):
         check_line(data[:-1] + b" ", ROOT)
-    assert APPEND_BYTES_MAX == 4 * LINE_BYTES_MAX
+    assert APPEND_BYTES_MAX == len(link(root_head(ROOT), 0, [draft(body)] * 4)[0])
+    with pytest.raises(ss.LimitExceeded, match=r"an append of 671\d{5} bytes, at most 67108864"):
+        link(root_head(ROOT), 0, [*[draft(body)] * 4, draft()])
 
 
 def test_the_longest_batch_is_whole() -> None:

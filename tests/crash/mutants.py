@@ -287,7 +287,7 @@ def _constants(node: ast.Constant) -> Iterator[Change]:
     elif isinstance(value, int):
         others = [value + 1, value - 1]
     elif isinstance(value, float):
-        others = [value * 2]
+        others = [value * 2 or 1.0]
     elif isinstance(value, str):
         others = [value + "?"]
     elif isinstance(value, bytes):

@@ -124,7 +124,7 @@ def crowd(
     """
     core = store(root, lock_timeout_s=120)
     session_id = born(core)
-    receipts = [Acks() for _ in range(processes * threads)]
+    receipts = [Acks(64 << 20) for _ in range(processes * threads)]
     with together(processes) as begin:
 
         def child(number: int) -> None:

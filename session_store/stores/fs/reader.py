@@ -194,9 +194,12 @@ class Reader:
                 for r in records
                 if r.seq >= start and (stop is None or r.seq < stop)
             ]
+            last_seq = records[-1].seq if records else -1
+            del records  # What was given is not held while the next is read: a line may be 16 MiB.
             if inside:
                 yield inside
-            if stop is not None and records and records[-1].seq >= stop - 1:
+            del inside
+            if stop is not None and last_seq >= stop - 1:
                 return
         if not any_born:
             raise NotFound(f"{self.name}: the session was never born")
@@ -232,6 +235,7 @@ class Reader:
                     if goes_on and scanner.end > known.end:
                         self._remember(scanner, is_plain=scanner.end <= plain_to)
                     yield records
+                    del records
                     if scanner.error is not None:
                         break
                 yield list(scanner.finish().records)
