@@ -14,7 +14,7 @@ from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.files import Files
 
-_numbers = count()
+_numbers = count(1_000_000)  # All of one length: what is written twice is as long as before.
 
 
 def note(payload: object = None) -> Draft:

@@ -260,10 +260,13 @@ class Files:
 
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, sorted; none if it is not there."""
-        try:
-            return sorted(os.listdir(self._at(path)))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        while True:
+            try:
+                return sorted(os.listdir(self._at(path)))
+            except InterruptedError:  # The one call that Python does not try again by itself.
+                continue
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def rename(self, path: str, to: str) -> None:
         """Put *path* in the place of *to*, in the same directory or another."""
