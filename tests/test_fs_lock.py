@@ -7,6 +7,7 @@ from contextlib import suppress
 from threading import Thread
 
 import pytest
+from attrs import frozen
 from fs_tools import born, note, records
 from log_tools import Ticking, rival
 
@@ -53,6 +54,35 @@ def test_waiting_begins_with_short_pauses_and_ends_in_time(log: Log) -> None:
     log.unlock()
 
 
+@frozen
+class Asked:
+    """A mutex that is always free, and notes how long one would have waited for it."""
+
+    timeouts: list[float]
+
+    def acquire(self, timeout: float) -> bool:
+        self.timeouts.append(round(timeout, 6))
+        return True
+
+    def release(self) -> None:
+        """It is free."""
+
+
+def test_other_threads_are_waited_for_as_long_as_there_is_time(log: Log) -> None:
+    """Never when the lock is only tried; and when the time is over, for no time."""
+    assert rival(log).try_lock()
+    timeouts: list[float] = []
+    clock = log.files.clock
+    clock.mutex = lambda: Asked(timeouts)
+    clock.sleep = lambda _: clock.pauses.append(0.4)
+    tried = Log(log.files, log.session_id)
+    assert not tried.try_lock()
+    assert [0] == timeouts
+    with pytest.raises(Locked):
+        tried.lock(1)
+    assert [0, 0, 1, 0.6, 0.2, 0] == timeouts
+
+
 def test_a_lock_that_was_waited_for_belongs_to_the_thread_that_waited(log: Log) -> None:
     """As one that was free at once does; and to nobody once it is let go."""
     other = rival(log)
@@ -80,8 +110,9 @@ def test_a_signals_handler_does_not_append_in_the_middle_of_an_append(
     def handler(call: Call) -> None:
         if call.name == where and not refused:
             refused.append(where)
-            with pytest.raises(Locked):
+            with pytest.raises(Locked) as raised:
                 core.append(log.session_id, [note("handler")], expected=ANY)
+            assert 0 == raised.value.waited_s
             assert not log.try_lock()
 
     files.watched, files.plan = CHANGES | LOOKS, handler
@@ -89,6 +120,22 @@ def test_a_signals_handler_does_not_append_in_the_middle_of_an_append(
     core.append(log.session_id, [note("second")], expected=ANY)
     assert [where] == refused
     assert [0, 1, 2, 3] == [r.seq for r in records(core, log.session_id)]
+
+
+def test_a_signals_handler_may_append_where_the_lock_is_let_go(
+    files: FaultyMemory, core: FsCore, log: Log
+) -> None:
+    """While the append that it came in waits for the device."""
+    receipts: list[int] = []
+
+    def handler(call: Call) -> None:
+        if call.name == "sync_data" and not receipts:
+            receipt = core.append(log.session_id, [note()], expected=ANY, durability="os")
+            receipts.append(receipt.seq)
+
+    files.plan = handler
+    assert 2 == core.append(log.session_id, [note()], expected=ANY).seq
+    assert [3] == receipts
 
 
 def test_what_an_interruption_left_taken_is_let_go_by_its_thread(core: FsCore) -> None:

@@ -1,13 +1,11 @@
 """A machine in one process: the store holds on it, and a broken store is found out."""
 
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 
 import pytest
 from attrs import frozen
 
-from session_store.chain import Invalid, Record, check_line
 from session_store.entries import Receipt
 from session_store.ids import SessionId
 from session_store.stores.face import InlineFace
@@ -146,19 +144,6 @@ class OsForDisk(FsCore):
         return Receipt(receipt.session_id, receipt.seq, receipt.hash, durability)
 
 
-class BatchMarkerIgnored(InlineFace):
-    """Gives out every whole line, also of an append that is not whole."""
-
-    async def read(
-        self, session_id: SessionId, start: int = 0, stop: int | None = None
-    ) -> AsyncIterator[Sequence[Record]]:
-        await self.head(session_id)
-        lines = b"".join(self.core.raw(session_id)).split(b"\n")[:-1]
-        with suppress(Invalid):
-            records = [check_line(line, session_id) for line in lines]
-            yield [r for r in records if start <= r.seq and (stop is None or r.seq < stop)]
-
-
 @frozen
 class Broken:
     """A store that is broken on purpose, the faults under which that shows, and what is said."""
@@ -178,9 +163,6 @@ BROKEN = {
     "the head is not compared": Broken(on_core(HeadNotCompared), "", "was made for"),
     "forks are not seen": Broken(on_core(ForksNotSeen), "", "was deleted under its forks"),
     "os is called disk": Broken(on_core(OsForDisk), "power", "and is not"),
-    "the batch marker is ignored": Broken(
-        lambda files: BatchMarkerIgnored(FsCore(files)), "short tear", "a part of an append"
-    ),
 }
 
 
