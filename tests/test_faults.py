@@ -265,6 +265,30 @@ def test_what_lies_in_a_lost_directory_is_lost() -> None:
     assert {b""} == {found(after, "d/a") for after in files.power_losses()}
 
 
+class Opening(str):
+    """A path whose comparison opens a file, as another thread does at the worst moment."""
+
+    __slots__ = ("files",)
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        self.files.open("other", write=True, create=True).close()
+        return super().__eq__(other)
+
+
+def test_a_file_opened_in_the_middle_of_a_rename_is_no_error(tmp_path: Path) -> None:
+    """Where it was opened is known from then on, as of all others."""
+    files = FaultyFiles(tmp_path)
+    kept = [files.open(name, write=True, create=True) for name in ("t", "other")]
+    path = Opening("t")
+    path.files = files
+
+    files.rename(path, "a")
+
+    files.write(kept[0], b"x")
+    assert "a" == files.calls[-1].path
+
+
 def test_a_rename_has_happened_or_not() -> None:
     """One name or the other holds the new file; the old one is never gone without it."""
     files, _ = synced(b"old")

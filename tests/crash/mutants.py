@@ -247,7 +247,9 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_spoken(node: ast.AST) -> bool:
-    """Return whether what stands here is only for people."""
+    """Return whether what stands here is only for people and type checkers."""
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.value, ast.Name) and node.value.id == "Literal"
     if not isinstance(node, ast.Call):
         return False
     called = node.func

@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -139,7 +140,8 @@ class Soak:
             except _EXPECTED as refused:
                 self.refused[type(refused).__name__] += 1
             except Exception as failed:  # noqa: BLE001 - counted, told
-                print(f"{name}: {failed!r}")
+                print(f"{name}:")
+                traceback.print_exception(failed)
                 self.wrong += 1
 
     def _any(self) -> SessionId:

@@ -39,8 +39,9 @@ class Faults(Files):
     def die(self) -> None:
         """End the process: what it had open is closed, so its locks are free."""
         self.is_dead = True
-        for file in list(self._paths):
-            file.close()
+        for file in [ref() for ref in self._paths.keyrefs()]:
+            if file is not None:
+                file.close()
 
     def _meet(self, name: str, path: str, size: int = 0) -> Short | Lost | None:
         if self.is_dead:
@@ -136,8 +137,10 @@ class Faults(Files):
     def rename(self, path: str, to: str) -> None:
         self._meet("rename", to)
         super().rename(path, to)
-        for file in [file for file, name in self._paths.items() if name == path]:
-            self._paths[file] = to
+        # Other threads open files meanwhile: taken at once, not walked through as it changes.
+        for file in [ref() for ref in self._paths.keyrefs()]:
+            if file is not None and self._paths[file] == path:
+                self._paths[file] = to
 
     def link(self, path: str, to: str) -> None:
         self._meet("link", to)
