@@ -42,6 +42,7 @@ _COMPLETE = re.compile(rb',"salt":"([0-9a-f]{32})","body":(?=\{)')
 _MASKED = re.compile(rb',"salt":null,"mask":"([0-9a-f]{64})","body":(?=\{)')
 _ERASED = re.compile(rb',"salt":null,"body":null *')
 _TRAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
+_SALT, _BODY, _HASH, _END = b',"salt":"', b'","body":', b',"hash":"', b'"}\n'
 _VERSION = re.compile(rb'\{"v":' + _UINT + rb"(?![0-9])")
 
 Withheld = Literal["erased", "masked"]
@@ -147,9 +148,7 @@ def fork_head(session_id: SessionId, parent: Position) -> Head:
 
 def body_digest(salt: bytes, body: bytes) -> bytes:
     """Return the commitment to *body* under *salt* (32 hex characters), as hex."""
-    hasher = blake3(salt, key=BODY_KEY)
-    hasher.update(body)
-    return hasher.hexdigest().encode()
+    return blake3(salt + body, key=BODY_KEY).hexdigest().encode()
 
 
 def mask_digest(record_hash: bytes, body: bytes) -> bytes:
@@ -169,8 +168,9 @@ def make_draft(kind: str, body: bytes, salt: bytes, ts: int | None = None) -> Dr
     Args:
         salt: 16 bytes from the kernel, never used before.
     """
-    hex_salt = salt.hex().encode()
-    return Draft(kind, body, hex_salt, body_digest(hex_salt, body), ts)
+    hexed = salt.hex().encode()
+    digest = blake3(hexed + body, key=BODY_KEY).hexdigest().encode()
+    return Draft(kind, body, hexed, digest, ts)
 
 
 def link(head: Head, ts: int, drafts: Sequence[Draft]) -> tuple[bytes, Head]:
@@ -188,35 +188,27 @@ def link(head: Head, ts: int, drafts: Sequence[Draft]) -> tuple[bytes, Head]:
     """
     if not 0 < len(drafts) <= BATCH_MAX + 1:
         raise LimitExceeded(f"{len(drafts)} records in one append, at most {BATCH_MAX + 1}")
-    sid = id_bytes(head.session_id)
     session_id, seq, last_ts, hash_ = head
-    parts: list[bytes] = []
-    size = 0
-    for batch, draft in zip(range(len(drafts) - 1, -1, -1), drafts, strict=True):
-        seq += 1
-        last_ts = max(last_ts, ts if draft.ts is None else draft.ts)
+    sid, hexed, batch = id_bytes(session_id), hash_.hex().encode(), len(drafts)
+    lines: list[bytes] = []
+    for kind, body, salt, digest, own_ts in drafts:
+        seq, batch = seq + 1, batch - 1
+        last_ts = max(last_ts, ts if own_ts is None else own_ts)
         if last_ts > SAFE_INT_MAX:
-            raise LimitExceeded(f"{draft.kind}: a time of {last_ts} ms, at most {SAFE_INT_MAX}")
+            raise LimitExceeded(f"{kind}: a time of {last_ts} ms, at most {SAFE_INT_MAX}")
         head_bytes = (
             b'{"v":1,"seq":%d,"ts":%d,"kind":"%b","batch":%d,"prev_hash":"%b","digest":"%b"'
-            % (seq, last_ts, draft.kind.encode(), batch, hash_.hex().encode(), draft.digest)
+            % (seq, last_ts, kind.encode(), batch, hexed, digest)
         )
         hash_ = blake3(sid + head_bytes, key=RECORD_KEY).digest()
-        line = b'%b,"salt":"%b","body":%b,"hash":"%b"}\n' % (
-            head_bytes,
-            draft.salt,
-            draft.body,
-            hash_.hex().encode(),
-        )
+        hexed = hash_.hex().encode()
+        line = b"".join((head_bytes, _SALT, salt, _BODY, body, _HASH, hexed, _END))
         if len(line) > LINE_BYTES_MAX:
-            raise LimitExceeded(
-                f"{draft.kind}: a line of {len(line)} bytes, at most {LINE_BYTES_MAX}"
-            )
-        parts.append(line)
-        size += len(line)
-    if size > APPEND_BYTES_MAX:
+            raise LimitExceeded(f"{kind}: a line of {len(line)} bytes, at most {LINE_BYTES_MAX}")
+        lines.append(line)
+    if (size := sum(map(len, lines))) > APPEND_BYTES_MAX:
         raise LimitExceeded(f"an append of {size} bytes, at most {APPEND_BYTES_MAX}")
-    return b"".join(parts), Head(session_id, seq, last_ts, hash_)
+    return b"".join(lines), Head(session_id, seq, last_ts, hash_)
 
 
 def check_line(line: bytes, session_id: SessionId, *, offset: int = 0) -> Record:

@@ -8,7 +8,7 @@ structured into a class, so that a worker which only appends does not pay for it
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args, get_origin
 
 import attrs
 
@@ -38,12 +38,12 @@ def encode_body(entry: LogEntry) -> bytes:
         return values.encode(dict(entry.body))
     body = {}
     cls: Any = type(entry)
-    for name, nullable, check in _fields(cls):
+    for name, exact, check, what in _fields(cls):
         value = getattr(entry, name)
-        if nullable:
+        if type(value) is exact or exact is object:
             body[name] = value
         elif value is not None:
-            body[name] = check(value, f"{entry.kind}.{name}")
+            body[name] = check(value, what)
     return values.encode(body)
 
 
@@ -55,7 +55,7 @@ def draft(entry: LogEntry, salt: bytes, ts: int | None = None) -> Draft:
         salt: 16 bytes from the kernel, never used before.
         ts: Unix milliseconds to carry; None is the time of the append.
     """
-    if KIND.fullmatch(entry.kind) is None:
+    if entry.kind not in KINDS and KIND.fullmatch(entry.kind) is None:
         raise ValueError(f"not a kind: {entry.kind!r}")
     return make_draft(entry.kind, encode_body(entry), salt, ts)
 
@@ -123,20 +123,31 @@ def structure(value: Json, cls: type[T], *, source: str, strict: bool = False) -
         raise InvalidInput(f"{type(error).__name__}: {error}", source=source) from error
 
 
+_Check: TypeAlias = Callable[[Json, str], Json]
+
+
 @cache
-def _fields(cls: Any) -> tuple[tuple[str, bool, Callable[[Json, str], Json]], ...]:
-    return tuple((a.name, "nullable" in a.metadata, _check_of(a.type)) for a in attrs.fields(cls))
+def _fields(cls: Any) -> tuple[tuple[str, Any, _Check, str], ...]:
+    """Return of each field its name, the type that needs no look, the look at others, and words for it."""
+    return tuple((a.name, *_check_of(a), f"{cls.kind}.{a.name}") for a in attrs.fields(cls))
 
 
-def _check_of(annotation: Any) -> Callable[[Json, str], Json]:
+def _check_of(field: "attrs.Attribute[Any]") -> tuple[Any, _Check]:
+    if "nullable" in field.metadata:
+        return object, values.to_object  # Whatever it is, None too, it needs no look.
+    annotation: Any = field.type
     options = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
     cls = next(option for option in options if option is not NoneType)
     cls = getattr(cls, "__supertype__", cls)
     if get_origin(cls) is Mapping:
-        return values.to_object
+        return dict, values.to_object
     if get_origin(cls) is Sequence:
-        return lambda value, what: [values.to_object(item, what) for item in value]
-    return partial(_exactly, cls)
+        return Sequence, _to_objects
+    return cls, partial(_exactly, cls)
+
+
+def _to_objects(value: Json, what: str) -> list[Json]:
+    return [item if type(item) is dict else values.to_object(item, what) for item in value]
 
 
 def _exactly(cls: type, value: Json, what: str) -> Json:

@@ -37,7 +37,7 @@ _BRACKETS = b"[]{}"
 _STEP = bytes.maketrans(_BRACKETS, b"\x02\x00\x02\x00")
 _ESCAPED = re.compile(rb"\\u00(?:24|73)")
 """Another writer may have spelled a wrapper's key with escapes."""
-_KEY_BYTES = len(b'"":0,')
+_KEYS_BYTES = len(b'"":0,') * KEYS_MAX
 _DECIMAL = re.compile(r"-?[1-9][0-9]{0,4299}")
 
 
@@ -57,7 +57,8 @@ def encode(value: Json) -> bytes:
     # orjson writes null for NaN without a word; "$ss" may be the caller's own key.
     if b"null" in out or (b"$" in out and b'"$ss"' in out):
         return _encode_walked(value)
-    _check_limits(out)
+    if _may_be_deep(out) or len(out) > _KEYS_BYTES:
+        _check_limits(out)
     return out
 
 
@@ -152,6 +153,7 @@ def depth(data: bytes) -> int:
 
 
 _NOT_BRACKETS = bytes(b for b in range(256) if b not in _BRACKETS)
+_NOT_OPENING = bytes(b for b in range(256) if b not in b"[{")
 
 
 def to_plain(value: object) -> Json:  # noqa: PLR0911 - one for each kind of object
@@ -215,13 +217,13 @@ def _without_unset_nulls(full: Json, given: Json) -> Json:
 
 def _may_be_deep(data: bytes) -> bool:
     """The quick look: every level takes two brackets."""
-    return len(data) > 2 * DEPTH_MAX and data.count(b"{") + data.count(b"[") > DEPTH_MAX
+    return len(data) > 2 * DEPTH_MAX and len(data.translate(None, _NOT_OPENING)) > DEPTH_MAX
 
 
 def _check_limits(out: bytes) -> None:
     if _may_be_deep(out) and depth(out) > DEPTH_MAX:
         raise LimitExceeded(f"nested deeper than {DEPTH_MAX}")
-    if len(out) > _KEY_BYTES * KEYS_MAX and out.count(b'":') > KEYS_MAX:
+    if len(out) > _KEYS_BYTES and out.count(b'":') > KEYS_MAX:
         todo = [orjson.loads(out)]
         while todo:
             value = todo.pop()

@@ -281,11 +281,11 @@ def test_an_error_between_lock_and_look_leaves_no_lock() -> None:
     """A log whose file cannot be looked at once it is locked is not kept from other processes."""
     world = torn()
     files, core = world.files, world.core()
-    files.watched = frozenset({"try_lock", "stat"})
+    files.watched = frozenset({"try_lock", "is_at"})
 
     def plan(call: Call) -> Fault:
         is_locked = files.calls[-2:-1] and files.calls[-2].name == "try_lock"
-        return error(EIO, call) if is_locked and call.name == "stat" else None
+        return error(EIO, call) if is_locked and call.name == "is_at" else None
 
     files.plan = plan
     with pytest.raises(OSError, match="Input/output"):

@@ -43,6 +43,7 @@ CALLS: dict[str, Callable[[Faults, OpenFile], object]] = {
     "unlock": lambda files, file: files.unlock(file),
     "stat": lambda files, _: files.stat("a"),
     "exists": lambda files, _: files.exists("a"),
+    "is_at": lambda files, file: files.is_at("a", file),
     "names": lambda files, _: files.names(""),
     "make_directory": lambda files, _: files.make_directory("d"),
     "rename": lambda files, _: files.rename("a", "b"),

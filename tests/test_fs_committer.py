@@ -257,8 +257,8 @@ async def test_a_request_that_makes_no_sense_stops_nobody(store: FsStore) -> Non
         await store.append(session_id, [], expected=ANY)
     with pytest.raises(ValueError, match="durability"):
         await store.append(session_id, [note()], expected=ANY, durability="maybe")
-    with pytest.raises(AttributeError):
-        await store.append(session_id, ["no draft"], expected=ANY)
+    with pytest.raises(TypeError):
+        await store.append(session_id, [None], expected=ANY)
     with pytest.raises(NotFound):
         await store.append(new_session_id(), [note()], expected=ANY)
     assert 1 == (await store.append(session_id, [note()], expected=ANY)).seq

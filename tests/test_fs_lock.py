@@ -100,7 +100,7 @@ def test_a_lock_that_was_waited_for_belongs_to_the_thread_that_waited(log: Log) 
     assert not log.is_held
 
 
-@pytest.mark.parametrize("where", ["try_lock", "stat", "exists", "size", "write", "unlock"])
+@pytest.mark.parametrize("where", ["try_lock", "is_at", "exists", "size", "write", "unlock"])
 def test_a_signals_handler_does_not_append_in_the_middle_of_an_append(
     where: str, files: FaultyMemory, core: FsCore, log: Log
 ) -> None:
@@ -151,7 +151,7 @@ def test_what_an_interruption_left_taken_is_let_go_by_its_thread(core: FsCore) -
 
 def test_a_lock_whose_file_cannot_be_looked_at_is_let_go(log: Log, files: FaultyMemory) -> None:
     """The error passes through; nobody else is kept waiting for it."""
-    files.watched = frozenset({"stat"})
+    files.watched = frozenset({"is_at"})
     files.plan = lambda call: error(errno.EIO, call)
     for take in (log.try_lock, lambda: log.lock(0)):
         with pytest.raises(OSError, match="Input/output"):
@@ -197,7 +197,7 @@ def test_a_thread_that_did_not_get_the_log_leaves_it_to_others(
     if why == "taken":
         assert other.try_lock()
     else:
-        files.watched = frozenset({"stat"})
+        files.watched = frozenset({"is_at"})
         files.plan = lambda call: error(errno.EIO, call)
     with suppress(Locked, OSError):
         assert not (log.try_lock() if how == "try_lock" else log.lock(0))

@@ -50,7 +50,7 @@ def test_an_append_looks_at_the_last_line_alone(core: FsCore, log: Log) -> None:
     first = len(files.calls)
     core.append(log.session_id, [note(), note()], expected=ANY)
     made = calls_of(files, first, log.path)
-    assert ["try_lock", "stat", "size", "read", "write", "unlock", "sync_data", "stat"] == made
+    assert ["try_lock", "is_at", "size", "read", "write", "unlock", "sync_data", "is_at"] == made
     assert [68] == [call.size for call in files.calls[first:] if call.name == "read"]
     assert not [call for call in files.calls[first:] if call.name == "sync_directory"]
 

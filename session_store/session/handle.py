@@ -115,6 +115,7 @@ class Session:
             durability: `disk` or `os`; None is the store's.
 
         Raises:
+            ValueError: No entries.
             HeadMismatch: Another writer was faster. Nothing was written.
             LimitExceeded, StoreFull, Locked: Nothing was written.
             DurabilityLost: A sync failed; the handle stays unusable.
@@ -122,7 +123,14 @@ class Session:
 
         Durability: as asked, once it returns.
         """
-        return await self._append(self.draft(*entries).records, expected, None, durability)
+        self._check_open()
+        return await self._store.append(
+            self._id,
+            [draft(e, urandom(16)) for e in entries],
+            expected=expected,
+            cursor=self._cursor,
+            durability=durability,
+        )
 
     async def append_drafts(
         self,
@@ -132,25 +140,19 @@ class Session:
         durability: Durability | None = None,
     ) -> Receipt:
         """Append *drafts* unless they are in the log already; errors as for `append`."""
-        return await self._append(drafts.records, expected, drafts.floor, durability)
-
-    async def _append(
-        self,
-        records: tuple[Draft, ...],
-        expected: Expected | None,
-        floor: Position | None,
-        durability: Durability | None,
-    ) -> Receipt:
-        if self._closed:
-            raise Closed(f"{self._id}: the handle was closed")
+        self._check_open()
         return await self._store.append(
             self._id,
-            records,
+            drafts.records,
             expected=expected,
             cursor=self._cursor,
-            floor=floor,
+            floor=drafts.floor,
             durability=durability,
         )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed(f"{self._id}: the handle was closed")
 
     async def save_delta(
         self, items: Iterable[object], *, durability: Durability | None = None
@@ -249,8 +251,7 @@ class Session:
 
         Concurrency: wait for the handle's own appends first.
         """
-        if self._closed:
-            raise Closed(f"{self._id}: the handle was closed")
+        self._check_open()
         own = self._cursor.written
         child = await fork_at_own_head(self._store, self._id, own, state)
         if child is None:

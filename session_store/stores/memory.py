@@ -141,6 +141,9 @@ class MemoryFiles(Files):
     def exists(self, path: str) -> bool:
         return path in self._nodes or path in self._directories
 
+    def is_at(self, path: str, file: OpenFile) -> bool:
+        return self._nodes.get(path) is self.node(file)
+
     def make_directory(self, path: str) -> bool:
         with self._mutex:
             if path in self._directories:

@@ -71,6 +71,14 @@ class Counting(Files):
         self.counts["looked at"] += 1
         return super().stat(path)
 
+    def is_at(self, path: str, file: OpenFile) -> bool:
+        self.counts["looked at"] += 1
+        return super().is_at(path, file)
+
+    def exists(self, path: str) -> bool:
+        self.counts["looked at"] += 1
+        return super().exists(path)
+
     def names(self, path: str) -> list[str]:
         found = super().names(path)
         self.counts["names"] += len(found)

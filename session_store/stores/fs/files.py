@@ -217,7 +217,19 @@ class Files:
         )
 
     def exists(self, path: str) -> bool:
-        return self.stat(path) is not None  # os.access would call an error of the disk absence.
+        try:
+            os.stat(self._prefix + path, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True  # os.access would call an error of the disk absence.
+
+    def is_at(self, path: str, file: OpenFile) -> bool:
+        """Return whether *file* is what *path* leads to, links not followed."""
+        try:
+            found = os.stat(self._prefix + path, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (found.st_dev, found.st_ino) == file.inode
 
     def make_directory(self, path: str) -> bool:
         """Make one directory; return whether it was not there before."""

@@ -52,7 +52,7 @@ def find_place(
         behind = _behind_lost(log, floor, drafts)
         look = look if behind is None else None
     if behind is None:  # No floor, or one of another log: the drafts cannot be before the anchor.
-        if anchor is None or _is_last(anchor, tip.head):
+        if anchor is None or is_last(anchor, tip.head):
             return None
         # Digests are salted: bytes that do not hold one cannot hold its record.
         if not strict and hint is not None and not holds(log, drafts[0].digest, hint):
@@ -78,15 +78,18 @@ def _behind_lost(
 ) -> Iterator[list[Record]] | None:
     """Return all records if *floor* was lost from this log: an earlier try may have put *drafts* anywhere."""
     assert log.tip is not None
-    if floor.session_id != log.session_id or _is_last(floor, log.tip.head):
+    if floor.session_id != log.session_id or is_last(floor, log.tip.head):
         return None
     if records_behind(log, floor) is not None or not holds(log, drafts[0].digest, 0):
         return None
     return _verified(log, scanner_from_start(log), log.tip.tail.offset)
 
 
-def _is_last(anchor: Position, head: Head) -> bool:
-    return (anchor.session_id, anchor.seq, anchor.hash) == (head.session_id, head.seq, head.hash)
+def is_last(anchor: Position, head: Head) -> bool:
+    """Return whether *anchor* is the record that *head* names."""
+    return (
+        anchor.hash == head.hash and anchor.seq == head.seq and anchor.session_id == head.session_id
+    )
 
 
 def _find(drafts: Sequence[Draft], records: Sequence[Record]) -> Record | None:

@@ -64,6 +64,7 @@ class Log:
         self.files = files
         self.session_id = session_id
         self.path = layout.log_path(session_id)
+        self.mark_path = layout.pending_path(session_id)
         self.name = files.name(self.path)
         self.tip: Tip | None = None
         self.era = 0
@@ -125,8 +126,6 @@ class Log:
                 raise Locked(self.name, waited_s=timeout_s)
             clock.sleep(pause_s)
             pause_s = min(pause_s * 2, 0.005)
-        self._holder = thread
-        self._takers.discard(thread)
 
     def try_lock(self) -> bool:
         """Take the log if it is free; errors as for `lock`."""
@@ -140,11 +139,7 @@ class Log:
             with suppress(RuntimeError):  # This thread has it no more.
                 while True:
                     self._mutex.release()
-        if not self._take(thread, 0.0):
-            return False
-        self._holder = thread
-        self._takers.discard(thread)
-        return True
+        return self._take(thread, 0.0)
 
     def unlock(self) -> None:
         thread = threading.get_ident()
@@ -171,6 +166,9 @@ class Log:
         finally:
             if not taken:
                 self._takers.discard(thread)
+        if taken:
+            self._holder = thread
+            self._takers.discard(thread)
         return taken
 
     def _is_inside(self, thread: int) -> bool:
@@ -192,12 +190,11 @@ class Log:
                 return False
             # A lock on a file that was renamed away or deleted protects nothing.
             try:
-                found = self.files.stat(self.path)
+                if self.files.is_at(self.path, file):
+                    return True
             except OSError:
                 self.files.unlock(file)
                 raise
-            if found is not None and found.inode == file.inode:
-                return True
             self.files.unlock(file)
             self.use(None)
 
@@ -356,8 +353,7 @@ class Log:
                         raise
                     raise self.lose(error) from error
                 self._synced = (written.file, rewrites, reaches)
-        found = self.files.stat(self.path)
-        return found is not None and found.inode == written.file.inode
+        return self.files.is_at(self.path, written.file)
 
     def _is_synced(self, written: Written) -> bool:
         if self._synced is None:

@@ -41,8 +41,9 @@ def settle(target: Log, era: object = None) -> Tip:
         DurabilityLost: A sync failed since the handle was opened.
         Corrupt: The log is damaged; nothing was changed.
     """
-    jobs = pending.load(target.files, target.session_id)
-    if jobs:
+    jobs: Sequence[pending.Job] = ()
+    if target.files.exists(target.mark_path):
+        jobs = pending.load(target.files, target.session_id)
         notice_mark(target, jobs)
     target.settled_era = target.era
     if era is not None:

@@ -8,7 +8,7 @@ from ...chain import Draft
 from ...entries import MAINTENANCE_KINDS, Durability, Position, Receipt
 from ...errors import NotFound
 from ..protocol import ANY, Cursor, Expected
-from .finding import find_place, losses_behind
+from .finding import find_place, is_last, losses_behind
 from .log import Log, Written
 from .recovery import settle
 from .tip import Tip
@@ -107,14 +107,16 @@ class Request:
         if self._after is not None:
             # What this append stands on may have been written anew, in another file.
             anchor = self._after.position
-        found = find_place(
-            self.log,
-            self.drafts,
-            anchor,
-            strict=strict,
-            floor=self.floor,
-            hint=self._hint(anchor),
-        )
+        found = None
+        if self.floor is not None or (anchor is not None and not is_last(anchor, tip.head)):
+            found = find_place(
+                self.log,
+                self.drafts,
+                anchor,
+                strict=strict,
+                floor=self.floor,
+                hint=self._hint(anchor),
+            )
         written = found or self.log.append(self.drafts)
         self.position = written.head.position
         self._move(written, was_there=found is not None)

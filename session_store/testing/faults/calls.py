@@ -25,7 +25,7 @@ CHANGES = SYNCS | {
     "remove_directory",
 }
 LOOKS = frozenset(
-    {"open", "read", "size", "stat", "exists", "names", "try_lock", "unlock", "drop_cache"}
+    {"open", "read", "size", "stat", "exists", "is_at", "names", "try_lock", "unlock", "drop_cache"}
 )
 """Calls that change no bytes and no names."""
 

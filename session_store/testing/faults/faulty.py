@@ -126,6 +126,10 @@ class Faults(Files):
         self._meet("exists", path)
         return super().exists(path)
 
+    def is_at(self, path: str, file: OpenFile) -> bool:
+        self._meet("is_at", path)
+        return super().is_at(path, file)
+
     def names(self, path: str) -> list[str]:
         self._meet("names", path)
         return super().names(path)
