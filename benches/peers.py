@@ -12,6 +12,8 @@ import session_store as ss
 from session_store import blocking
 
 from . import workload
+from .append_disk import ready_lines
+from .floors import RAW_DISK, RAW_DISK_TEXT, RawFile
 from .harness import OURS, Contest, Fact, Goal, Place, each, once, together
 from .libraries import (
     ARCAEON,
@@ -74,7 +76,15 @@ def _one_by_one(
         store = stack.enter_context(blocking.open_store(root / "ours"))
         session = blocking.create_session(store)
         peers = _open(root, _APPENDING, stack)
+        raw, lines = RawFile(root / "raw.jsonl"), ready_lines(entries)
+        stack.callback(raw.close)
         goals = [
+            Goal(
+                "the same for raw write + fdatasync: what this device lets anybody reach",
+                SESSION_LIBRARIES,
+                by="speed",
+                of=RAW_DISK,
+            ),
             Goal(
                 "durable append, one by one, best session library",
                 SESSION_LIBRARIES,
@@ -88,10 +98,14 @@ def _one_by_one(
         ]
         yield Contest(
             goals,
-            {OURS: lambda: each(session.append, entries)}
+            {
+                OURS: lambda: each(session.append, entries),
+                RAW_DISK: lambda: each(raw.write_and_sync, lines),
+            }
             | {name: partial(peer.append_each, items) for name, peer in peers.there.items()},
             place.count(7, 1),
-            absent=peers.absent,
+            RAW_DISK_TEXT,
+            peers.absent,
             note="; ".join(f"{name}: {peer.durability}" for name, peer in peers.there.items())
             + f"; {LANGGRAPH} puts a checkpoint of one item, the kindest case",
         )
