@@ -1,10 +1,11 @@
 """How a log comes into being: by its first append in place, or whole from a temporary file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ...chain import Draft, Head, fork_head, link, root_head
 from ...entries import Position
 from ...errors import AlreadyExists, Locked, NotFound
+from ...ids import SessionId
 from . import layout
 from .directories import ensure_directory
 from .finding import first_append
@@ -90,9 +91,12 @@ class WholeBirth:
             write_all(self.target.files, self._file, data)
             self._size += len(data)
 
-    def publish(self) -> Written:
+    def publish(self, check: Callable[[SessionId], object]) -> Written:
         """
         Let the log be seen.
+
+        Args:
+            check: Raises NotFound if the id was deleted meanwhile; nothing is left then.
 
         Durability: on disk, with its name.
         """
@@ -104,6 +108,11 @@ class WholeBirth:
             self._make_room()
         try:
             files.unlink(self._temp)
+            try:
+                check(target.session_id)  # Under its lock: no delete can come in between any more.
+            except NotFound:
+                files.unlink(target.path)
+                raise
             for directory in layout.parents(target.path):
                 files.sync_directory(directory)
         finally:

@@ -183,9 +183,9 @@ class FsCore(FsReading):
     def publish_whole(self, birth: WholeBirth, key: str | None) -> Receipt:
         with self._claimed(key, birth.target):
             if birth.parent is None:
-                return birth.publish().receipt(self.info.best)
+                return birth.publish(self.check_id).receipt(self.info.best)
             with prepared_parent(self, birth.parent, birth.target.session_id):
-                return birth.publish().receipt(self.info.best)
+                return birth.publish(self.check_id).receipt(self.info.best)
 
     @contextmanager
     def _claimed(self, key: str | None, target: Log) -> Iterator[None]:
