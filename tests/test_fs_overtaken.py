@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from fs_tools import born, start, store
+from fs_tools import born, fork, start, store
 
 from session_store.errors import NotFound
 from session_store.ids import SessionId, new_session_id
@@ -64,3 +64,23 @@ def test_a_whole_log_is_not_published_under_an_id_that_was_buried(
         core.publish_whole(birth, None)
     birth.abort()
     assert [] == list(tmp_path.rglob(f"{session_id}*"))
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_a_fork_is_born_while_its_last_sibling_is_deleted(tmp_path: Path, number: int) -> None:
+    """The directory of the markers may go and come between any two calls."""
+    files = FaultyFiles(tmp_path)
+    core, rival = FsCore(files), store(tmp_path)
+    parent = born(core)
+    sibling = fork(core, core.head(parent))
+    at_head = core.head(parent)
+    files.calls.clear()
+    files.watched = files.watched | LOOKS
+
+    def plan(call: Call) -> None:
+        if call.number == number:
+            rival.delete(sibling)
+
+    files.plan = plan
+    child = fork(core, at_head)
+    assert [child] == [c for c in core.children(parent) if c != sibling]
