@@ -77,12 +77,15 @@ class WholeBirth:
         files = target.files
         ensure_directory(files, layout.hour_directory(target.session_id))
         self._file = files.open(self._temp, write=True, create=True)
-        found = files.stat(self._temp) if files.try_lock(self._file) else None
-        # Whoever was here before may have made the file that we opened the log itself.
-        if found is None or found.inode != self._file.inode or found.links > 1:
-            self._file.close()
-            raise Locked(files.name(self._temp), waited_s=0)
-        files.truncate(self._file, 0)
+        try:
+            found = files.stat(self._temp) if files.try_lock(self._file) else None
+            # Whoever was here before may have made the file that we opened the log itself.
+            if found is None or found.inode != self._file.inode or found.links > 1:
+                raise Locked(files.name(self._temp), waited_s=0)
+            files.truncate(self._file, 0)
+        except BaseException:
+            self._file.close()  # Or its lock would last as long as somebody holds this exception.
+            raise
 
     def add(self, appends: Iterable[Sequence[Draft]], ts: int) -> None:
         """Write *appends*; *ts* is for the drafts that carry none."""

@@ -47,8 +47,8 @@ def claim_key(
     """
     ensure_directory(files, layout.KEYS)
     lock = files.open(f"{layout.KEYS}/lock", write=True, create=True)
-    wait(lambda: files.try_lock(lock))
-    try:
+    try:  # From here: an interrupt may come as soon as the lock is taken.
+        wait(lambda: files.try_lock(lock))
         holder = find_key(files, key)
         if holder == session_id:
             yield
