@@ -179,6 +179,6 @@ def failure(broken: Broken, seeds: range) -> str:
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_store_that_is_broken_is_found_out(name: str) -> None:
     """Within a few thousand steps, whatever is broken, and for the right reason."""
-    found = failure(BROKEN[name], range(20))
+    found = failure(BROKEN[name], range(40))
     assert found.startswith("seed ")
     assert BROKEN[name].says in found

@@ -27,7 +27,6 @@ from ..entries import (
     LabelsChanged,
     LlmUsage,
     LogEntry,
-    Position,
     SessionStartState,
     TurnEnd,
 )
@@ -91,7 +90,7 @@ async def import_transcript(store: Store, item: Import) -> Imported:
         except AlreadyExists as taken:
             session_id = parse_session_id(taken.session_id)
         except HeadMismatch:
-            continue  # Another importer was faster: look again what is missing.
+            continue  # Another writer was faster, or data was lost: look again what is missing.
         except Locked as locked:
             waited_s += max(locked.waited_s, _LOOK_AGAIN_S)
             if waited_s >= _PATIENCE_S:
@@ -99,8 +98,6 @@ async def import_transcript(store: Store, item: Import) -> Imported:
             await store.pause(_LOOK_AGAIN_S)
             session_id = await store.find(item.key)
         else:
-            if added:
-                await store.flush(session_id)
             return Imported(session_id, False, added, item.report)
 
 
@@ -125,19 +122,22 @@ async def _begin(
 async def _go_on(
     store: Store, session_id: SessionId, start: SessionStartState, item: Import
 ) -> AsyncIterator[int]:
-    """Append what the log lacks; give the number of records of each append."""
+    """Append what the log lacks; give the number of records of each append. All is on disk then."""
+    # Before the log is read: a sync that fails from here on is told to this handle.
+    session = await open_session(store, session_id)
     seen = _Seen(session_id, start, item)
     async for batch in store.read(session_id):
         for record in batch:
             seen.take(record)
-    missing = list(seen.missing())
-    if not missing:
-        return
-    session = await open_session(store, session_id, head=seen.head)
-    for group in missing:
+    for group in list(seen.missing()):
         drafts = Drafts(tuple(_drafts(group)), session.head)
         await session.append_drafts(drafts, durability="os")
         yield len(group)
+    # Also what an import that was killed has left to do. If the log had to be healed for it, or
+    # another writer came in between, what was read may not be what is on disk.
+    reached = (await session.flush()).position
+    if reached != session.head:
+        raise HeadMismatch(session_id, expected=session.head, actual=reached)
 
 
 def _drafts(group: Sequence[Stamped]) -> list[Draft]:
@@ -146,17 +146,11 @@ def _drafts(group: Sequence[Stamped]) -> list[Draft]:
 
 @define
 class _Seen:
-    """
-    How far a log has got in the entries of its transcript.
-
-    Attributes:
-        head: The newest record that was taken.
-    """
+    """How far a log has got in the entries of its transcript."""
 
     session_id: SessionId
     start: SessionStartState
     item: Import
-    head: Position | None = None
     _entries: list[tuple[int, int, LogEntry]] = Factory(list)
     _next: int = 0
     _counted: dict[tuple[int, str | None], LlmUsage] = Factory(dict)
@@ -173,7 +167,6 @@ class _Seen:
 
     def take(self, record: Record) -> None:
         """Take the next record of the log."""
-        self.head = Position(self.session_id, record.seq, record.hash)
         if record.kind in ("session_start", "labels_changed"):
             self._learn(record)
         if record.seq == 0 or record.kind in MAINTENANCE_KINDS or self._strange is not None:

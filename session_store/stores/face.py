@@ -27,6 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _POLL_S = 0.02
+_QUEUED_S = 0.001
 _READERS = 4
 _GROUP = 256
 _GROUP_BYTES = 1024 * 1024
@@ -261,12 +262,23 @@ class ThreadFace(InlineFace):
         assert request.receipt is not None
         return request.receipt
 
+    async def flush(self, session_id: SessionId, *, cursor: Cursor | None = None) -> Receipt:
+        last = None if cursor is None else self._queued(cursor.place)
+        while last is not None and not last.is_settled:
+            await self.pause(_QUEUED_S)
+        return await super().flush(session_id, cursor=cursor)
+
+    def _queued(self, place: Place) -> Request | None:
+        """Return what the handle has handed in last, if it is not settled; not what os.fork left behind."""
+        last = place.last
+        is_queued = last is not None and last.queue is self._committer and not last.is_settled
+        return last if is_queued else None
+
     def _commit(self, request: Request) -> Coroutine[None, None, None]:
+        request.queue = self._committer
         place: Place | None = None if request.cursor is None else request.cursor.place
         if place is not None:
-            before, place.last = place.last, request
-            if before is not None and not before.is_settled:
-                request.behind = before
+            request.behind, place.last = self._queued(place), request
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
 

@@ -12,7 +12,7 @@ from ...redacted import find_redactions
 from ...scan import Scanner
 from .log import Log, Written
 from .parents import born_fork
-from .recovery import quarantine_unborn, settle
+from .recovery import quarantine_tail, settle
 from .tip import find_seq
 
 if TYPE_CHECKING:
@@ -66,10 +66,7 @@ def _verify(
 
 
 def _append(target: Log, lines: bytes, records: list[Record]) -> Written:
-    tip = settle(target)
-    if not tip.is_born:
-        quarantine_unborn(target)
-        tip = target.refresh()
+    tip = settle(target, cuts=False)
     head = tip.head
     last = Head(target.session_id, records[-1].seq, records[-1].ts, records[-1].hash)
     if last.seq <= head.seq:
@@ -81,6 +78,10 @@ def _append(target: Log, lines: bytes, records: list[Record]) -> Written:
         check_link(fresh, head if tip.is_born else head._replace(hash=b""), 0)
     except Invalid as invalid:
         raise unfit(fresh, f"lines for {target.session_id}", invalid.why) from invalid
+    if tip.tail.state == "torn":
+        # No recovery record: with one, no line of the other store would ever fit again.
+        quarantine_tail(target, tip.tail.offset)
+        target.refresh()
     return target.write(lines[fresh.offset :], last)
 
 

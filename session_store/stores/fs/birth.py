@@ -1,10 +1,11 @@
 """How a log comes into being: by its first append in place, or whole from a temporary file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ...chain import Draft, Head, fork_head, link, root_head
 from ...entries import Position
 from ...errors import AlreadyExists, Locked, NotFound
+from ...ids import SessionId
 from . import layout
 from .directories import ensure_directory
 from .finding import first_append
@@ -76,12 +77,15 @@ class WholeBirth:
         files = target.files
         ensure_directory(files, layout.hour_directory(target.session_id))
         self._file = files.open(self._temp, write=True, create=True)
-        found = files.stat(self._temp) if files.try_lock(self._file) else None
-        # Whoever was here before may have made the file that we opened the log itself.
-        if found is None or found.inode != self._file.inode or found.links > 1:
-            self._file.close()
-            raise Locked(files.name(self._temp), waited_s=0)
-        files.truncate(self._file, 0)
+        try:
+            found = files.stat(self._temp) if files.try_lock(self._file) else None
+            # Whoever was here before may have made the file that we opened the log itself.
+            if found is None or found.inode != self._file.inode or found.links > 1:
+                raise Locked(files.name(self._temp), waited_s=0)
+            files.truncate(self._file, 0)
+        except BaseException:
+            self._file.close()  # Or its lock would last as long as somebody holds this exception.
+            raise
 
     def add(self, appends: Iterable[Sequence[Draft]], ts: int) -> None:
         """Write *appends*; *ts* is for the drafts that carry none."""
@@ -90,9 +94,12 @@ class WholeBirth:
             write_all(self.target.files, self._file, data)
             self._size += len(data)
 
-    def publish(self) -> Written:
+    def publish(self, check: Callable[[SessionId], object]) -> Written:
         """
         Let the log be seen.
+
+        Args:
+            check: Raises NotFound if the id was deleted meanwhile; nothing is left then.
 
         Durability: on disk, with its name.
         """
@@ -104,6 +111,11 @@ class WholeBirth:
             self._make_room()
         try:
             files.unlink(self._temp)
+            try:
+                check(target.session_id)  # Under its lock: no delete can come in between any more.
+            except NotFound:
+                files.unlink(target.path)
+                raise
             for directory in layout.parents(target.path):
                 files.sync_directory(directory)
         finally:

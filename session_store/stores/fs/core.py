@@ -183,9 +183,9 @@ class FsCore(FsReading):
     def publish_whole(self, birth: WholeBirth, key: str | None) -> Receipt:
         with self._claimed(key, birth.target):
             if birth.parent is None:
-                return birth.publish().receipt(self.info.best)
+                return birth.publish(self.check_id).receipt(self.info.best)
             with prepared_parent(self, birth.parent, birth.target.session_id):
-                return birth.publish().receipt(self.info.best)
+                return birth.publish(self.check_id).receipt(self.info.best)
 
     @contextmanager
     def _claimed(self, key: str | None, target: Log) -> Iterator[None]:
@@ -272,7 +272,16 @@ class FsCore(FsReading):
                 raise
 
     def complete(self, request: Request, written: Written) -> bool:
-        """Bring an append to its level; False if the file was replaced: attempt it again."""
+        """
+        Bring an append to its level; False if the file was replaced: attempt it again.
+
+        One that was handed in behind another of its handle waits for it, and fails with its error.
+        """
+        behind = request.behind
+        if behind is not None and behind.error is not None:
+            raise behind.error
+        if behind is not None and not behind.is_settled:
+            return False
         if request.level == "disk" and not self.sync(request.log, written):
             return False
         request.succeed(written, request.level)

@@ -27,10 +27,11 @@ def finish_delete(files: Files, session_id: SessionId) -> None:
     # A crash may have come before the tombstone; a second one does no harm.
     bury(files, session_id, files.clock.now_ms())
     hour = layout.hour_directory(session_id)
+    # The log first: whoever makes its trace anew sees that it is gone, and takes the trace away.
     for path in (
+        layout.log_path(session_id),
         layout.trace_path(session_id),
         layout.temp_path(session_id),
-        layout.log_path(session_id),
     ):
         files.unlink(path)
     if files.exists(hour):

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from weakref import WeakSet
 
 from attrs import frozen
 
@@ -63,11 +64,12 @@ class Room:
 class OpenFile:
     """A descriptor that is closed when its last user lets go of it."""
 
-    __slots__ = ("__weakref__", "fd", "inode")
+    __slots__ = ("__weakref__", "fd", "inode", "is_locked")
 
     def __init__(self, fd: int, inode: tuple[int, int]) -> None:
         self.fd = fd
         self.inode = inode
+        self.is_locked = False
 
     def close(self) -> None:
         fd, self.fd = self.fd, -1
@@ -92,6 +94,7 @@ class Files:
         self.root = root
         self._prefix = f"{root}/"
         self._file_mode, self._dir_mode, self._sets_group = 0o600, 0o700, False
+        self._opened: WeakSet[OpenFile] = WeakSet()
         if shared_group:
             self.share_with_group()
 
@@ -115,7 +118,9 @@ class Files:
             else:
                 fd = os.open(name, flags | os.O_NONBLOCK, dir_fd=directory)
         status = os.fstat(fd)
-        return OpenFile(fd, (status.st_dev, status.st_ino))
+        file = OpenFile(fd, (status.st_dev, status.st_ino))
+        self._opened.add(file)
+        return file
 
     def _create(self, name: str, flags: int, directory: int) -> int:
         try:
@@ -190,9 +195,11 @@ class Files:
 
     def try_lock(self, file: OpenFile) -> bool:
         """Take the exclusive lock if it is free; it belongs to the open file, not the process."""
+        file.is_locked = True  # Before it is: os.fork may come in between.
         try:
             fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            file.is_locked = False
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 return False
             raise
@@ -200,6 +207,7 @@ class Files:
 
     def unlock(self, file: OpenFile) -> None:
         fcntl.flock(file.fd, fcntl.LOCK_UN)
+        file.is_locked = False
 
     def stat(self, path: str) -> FileStat | None:
         """Return what is at *path* itself, links not followed; None if nothing."""
@@ -324,7 +332,15 @@ class Files:
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
     def after_fork(self) -> None:
-        """Begin with free locks in the child of os.fork."""
+        """
+        Begin with free locks in the child of os.fork.
+
+        What another thread of the parent had locked is closed: as long as the child had it open,
+        the lock would outlive the parent.
+        """
+        for file in list(self._opened):
+            if file.is_locked:
+                file.close()
 
     def filesystem(self) -> str:
         """Return the type of the root's file system, or "" where the system does not tell."""

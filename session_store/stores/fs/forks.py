@@ -8,6 +8,8 @@ from . import layout
 from .directories import ensure_directory
 from .files import Files
 
+_TRIES = 100  # Each needs another delete in the same moment.
+
 
 def mark_fork(files: Files, parent: SessionId, child: SessionId) -> None:
     """
@@ -15,12 +17,21 @@ def mark_fork(files: Files, parent: SessionId, child: SessionId) -> None:
 
     Durability: on disk.
     """
-    directory = f"{layout.FORKS}/{parent}"
-    ensure_directory(files, directory)
-    files.sync(files.open(layout.marker_path(parent, child), write=True, create=True))
-    files.sync_directory(directory)
+    for tried in range(_TRIES):
+        try:
+            _make_marker(files, f"{layout.FORKS}/{parent}", layout.marker_path(parent, child))
+            break
+        except FileNotFoundError:  # The last other fork was deleted, and the directory with it.
+            if tried == _TRIES - 1:
+                raise
     # Another process may have made the directory, and died before it was synced.
     files.sync_directory(layout.FORKS)
+
+
+def _make_marker(files: Files, directory: str, path: str) -> None:
+    ensure_directory(files, directory)
+    files.sync(files.open(path, write=True, create=True))
+    files.sync_directory(directory)
 
 
 def marked_children(files: Files, parent: SessionId) -> list[SessionId]:

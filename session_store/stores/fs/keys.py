@@ -41,25 +41,42 @@ def claim_key(
     Raises:
         AlreadyExists: It names another session, which is born.
 
-    Durability: on disk before the body of the `with` runs.
+    If the body raises AlreadyExists, the key is not given to the session that was there.
+
+    Durability: on disk before the session can be born.
     """
     ensure_directory(files, layout.KEYS)
     lock = files.open(f"{layout.KEYS}/lock", write=True, create=True)
-    wait(lambda: files.try_lock(lock))
-    try:
+    try:  # From here: an interrupt may come as soon as the lock is taken.
+        wait(lambda: files.try_lock(lock))
         holder = find_key(files, key)
-        if holder is not None and holder != session_id and is_born(holder):
+        if holder == session_id:
+            yield
+            return
+        if holder is not None and is_born(holder):
             raise AlreadyExists(f"key {key!r} names session {holder}", session_id=holder)
-        if holder != session_id:
-            path = layout.key_path(key)
-            temp = path + layout.TEMP_SUFFIX
-            files.unlink(temp)
-            file = files.open(temp, write=True, create=True)
-            write_all(files, file, session_id.encode())
-            files.sync(file)
-            # Under the lock nobody else claims, and the holder was never born: it may be taken over.
-            files.rename(temp, path)
+        path = layout.key_path(key)
+        if is_born(session_id):  # Who makes it finds its own drafts, or what is in the way.
+            yield
+            _name(files, path, session_id)
+            return
+        # Under the lock nobody else claims, and the holder was never born: it may be taken over.
+        _name(files, path, session_id)
+        try:
+            yield
+        except AlreadyExists:  # Born meanwhile, by somebody who asked for no key.
+            files.unlink(path)
             files.sync_directory(layout.KEYS)
-        yield
+            raise
     finally:
         files.unlock(lock)
+
+
+def _name(files: Files, path: str, session_id: SessionId) -> None:
+    temp = path + layout.TEMP_SUFFIX
+    files.unlink(temp)
+    file = files.open(temp, write=True, create=True)
+    write_all(files, file, session_id.encode())
+    files.sync(file)
+    files.rename(temp, path)
+    files.sync_directory(layout.KEYS)

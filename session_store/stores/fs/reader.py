@@ -7,11 +7,11 @@ Rules of this module:
     that rolls back and writes again can show a reader two halves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ...chain import Head, Record, root_head
 from ...entries import Position, SessionOrigin
-from ...errors import ChainBroken, Corrupt, NotFound
+from ...errors import ChainBroken, Corrupt, NotFound, Unsupported
 from ...ids import SessionId
 from ...limits import APPEND_BYTES_MAX, LINE_BYTES_MAX
 from ...positions import position_from
@@ -268,12 +268,22 @@ class Follower:
 
     It looks again from the last complete append that it gave, so a file that was
     replaced, or rolled back and written again, does not disturb it.
+
+    Args:
+        check: Raises NotFound once the session was deleted.
     """
 
     def __init__(
-        self, files: Files, session_id: SessionId, start: int, *, allow_masked: bool
+        self,
+        files: Files,
+        session_id: SessionId,
+        start: int,
+        *,
+        allow_masked: bool,
+        check: Callable[[], object],
     ) -> None:
         self._files = files
+        self._check = check
         self._session_id = session_id
         self._allow_masked = allow_masked
         self._start = start
@@ -293,6 +303,7 @@ class Follower:
             NotFound: The session is not there, or was deleted.
             Corrupt: The log is damaged behind what was given, or does not hold that any more.
         """
+        self._check()
         found = self._files.stat(layout.log_path(self._session_id))
         if found is None:
             raise NotFound(f"{self._session_id}: no such session")
@@ -312,16 +323,22 @@ class Follower:
             self._searched_at = found
         scanner = reader.scanner(*place, self._named)
         records: list[Record] = []
+        is_enough = False
         for at in range(place[1], size, _CHUNK):
             records += scanner.feed(reader.read(min(_CHUNK, size - at), at))
-            is_enough = records and at - place[1] >= _BATCH_BYTES
+            is_enough = bool(records) and at - place[1] >= _BATCH_BYTES
             if is_enough or scanner.error is not None:
                 break
         self._looks = self._looks + 1 if scanner.error is not None and not records else 0
         if scanner.error is not None and self._looks == _LOOKS:
             raise scanner.error
-        self._place = scanner.head, scanner.end
-        if scanner.end == found.size:
+        end = scanner.end
+        if not is_enough and scanner.error is None:
+            last = _last_without_lf(scanner)
+            records += last
+            end = scanner.end + bool(last)  # Where its LF belongs; the next writer puts it there.
+        self._place = scanner.head, end
+        if end == found.size:
             self._seen = found
         return [withhold(r, self._named) for r in records if r.seq >= self._start]
 
@@ -333,3 +350,11 @@ class Follower:
         self._named = {**self._named, **search.finish()}
         # Farther back nothing can be rolled back and written anew.
         self._searched = max(0, size - APPEND_BYTES_MAX - LINE_BYTES_MAX)
+
+
+def _last_without_lf(scanner: Scanner) -> Sequence[Record]:
+    """Return the append that counts though its last LF is not there; what else is unfinished is in flight."""
+    try:
+        return scanner.finish().records
+    except (Corrupt, Unsupported):
+        return ()

@@ -93,8 +93,13 @@ class FsReading:
         return self.reader(session_id).raw()
 
     def follower(self, session_id: SessionId, start: int) -> Follower:
+        session_id = self.check_id(session_id)
         return Follower(
-            self.files, self.check_id(session_id), start, allow_masked=self.allow_masked
+            self.files,
+            session_id,
+            start,
+            allow_masked=self.allow_masked,
+            check=lambda: self.check_id(session_id),
         )
 
     def record(self, session_id: SessionId, seq: int) -> Record:

@@ -30,12 +30,13 @@ log = logging.getLogger("session_store")
 _CHUNK = 1024 * 1024
 
 
-def settle(target: Log, era: object = None) -> Tip:
+def settle(target: Log, era: object = None, *, cuts: bool = True) -> Tip:
     """
     Finish pending jobs, mend the tail; return the clean tip.
 
     Args:
         era: The era of the handle that wants to append, None if it has none.
+        cuts: Cut a torn tail, which leaves a record; else it may still be behind the tip.
 
     Raises:
         DurabilityLost: A sync failed since the handle was opened.
@@ -52,7 +53,7 @@ def settle(target: Log, era: object = None) -> Tip:
         finish_jobs(target, jobs)
     check_damage(target)
     tip = target.refresh()
-    if tip.is_born and tip.tail.state == "torn":
+    if cuts and tip.is_born and tip.tail.state == "torn":
         cut(target, tip, TORN)
         tip = target.refresh()
     if tip.tail.state == "missing_lf":  # Perhaps of the very record of the cut.
@@ -274,10 +275,18 @@ def _digest(target: Log, offset: int, end: int) -> str:
 
 def quarantine_unborn(target: Log) -> None:
     """Make an empty file of a log that never was one. Wants the lock."""
+    quarantine_tail(target, 0)
+
+
+def quarantine_tail(target: Log, offset: int) -> None:
+    """Take what stands behind byte *offset* out of the log, with no record of that in it. Wants the lock."""
     file = target.file
     assert file is not None
-    if size := target.files.size(file):
-        kept = keep(target.files, file, target.session_id, 0, size, cause=TORN)
-        log.warning("%s: unborn, %d bytes kept in %s", target.session_id, size, kept.quarantine)
-        target.files.truncate(file, 0)
+    if (size := target.files.size(file)) > offset:
+        kept = keep(target.files, file, target.session_id, offset, size, cause=TORN)
+        what = "unfinished" if offset else "unborn"
+        log.warning(
+            "%s: %s, %d bytes kept in %s", target.session_id, what, kept.length, kept.quarantine
+        )
+        target.files.truncate(file, offset)
     target.tip = None

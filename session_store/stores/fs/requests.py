@@ -65,6 +65,7 @@ class Request:
     Attributes:
         behind: An earlier append of the same handle that was not settled when this one was made.
         deadline: When waiting for the lock ends, on the monotonic clock.
+        queue: The committer that it was handed to.
         settled: Called once, with `receipt` or `error` set.
         position: Where the newest attempt put its last record.
     """
@@ -79,6 +80,7 @@ class Request:
     behind: "Request | None" = None
     receipt: Receipt | None = None
     error: BaseException | None = None
+    queue: object = None
     settled: Callable[["Request"], None] | None = None
     position: Position | None = field(default=None, init=False)
     _after: "Request | None" = field(default=None, init=False)

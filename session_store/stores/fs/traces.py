@@ -23,6 +23,9 @@ def append_trace(files: Files, session_id: SessionId, data: bytes) -> int:
     torn = size > 0 and files.read(file, 1, size - 1) != b"\n"
     if data:
         write_all(files, file, (b"\n" if torn else b"") + data)
+    if not files.exists(layout.log_path(session_id)):  # Deleted meanwhile, first its log.
+        files.unlink(layout.trace_path(session_id))
+        raise NotFound(f"{session_id}: no such session")
     return files.size(file)
 
 
