@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args, get_origin
 
 import attrs
+import orjson
 
 from . import values
 from .chain import Draft, Record, make_draft
@@ -67,10 +68,25 @@ def decode_body(record: Record, path: str) -> Mapping[str, Json] | None:
     Raises:
         Corrupt: It is not a JSON object. Its hash holds, so it was written that way.
     """
+    return _decode_body(values.decode, path, record)
+
+
+def body_decoder(
+    records: Sequence[Record], path: str
+) -> Callable[[Record], Mapping[str, Json] | None]:
+    """Return `decode_body` for *records* of one log, quicker where none of them needs much."""
+    bodies = [record.body for record in records if record.body is not None]
+    decode = orjson.loads if values.are_plain(bodies) else values.decode
+    return partial(_decode_body, decode, path)
+
+
+def _decode_body(
+    decode: Callable[[bytes], Json], path: str, record: Record
+) -> Mapping[str, Json] | None:
     if record.body is None:
         return None
     try:
-        body = values.decode(record.body)
+        body = decode(record.body)
     except ValueError as error:
         raise unfit(record, path, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):

@@ -127,23 +127,23 @@ class Scanner:
         self._rest.add(data)
         if b"\n" not in data and self._rest.size <= LINE_BYTES_MAX:
             return []
-        lines = self._rest.take().split(b"\n")
-        self._rest.add(lines.pop())
+        buffer = self._rest.take()
         done: list[Record] = []
         at = 0
-        while at < len(lines) and self.error is None:
+        while self.error is None and (end := buffer.find(b"\n", at)) >= 0:
             if self._damage is not None:
-                self._behind_damage(lines[at])
-            elif run := self._run(lines, at):
+                self._behind_damage(buffer[at:end])
+            elif run := self._run(buffer, at):
+                end = at + run[-1].end - run[0].offset - 1
                 self._count(run, done)
-                at += len(run)
-                continue
             else:
-                self._take(lines[at], done)
-            at += 1
-        # A line of the full size may still have one wrong byte in its LF's place.
-        if self.error is None and self._rest.size > LINE_BYTES_MAX:
-            self._rest.add(self._shortened(self._rest.take()))
+                self._take(buffer[at:end], done)
+            at = end + 1
+        if self.error is None:
+            self._rest.add(buffer[at:])
+            # A line of the full size may still have one wrong byte in its LF's place.
+            if self._rest.size > LINE_BYTES_MAX:
+                self._rest.add(self._shortened(self._rest.take()))
         return done
 
     def finish(self) -> Tail:
@@ -164,11 +164,11 @@ class Scanner:
         behind = self._total - self.end
         return Tail("torn" if behind else "clean", self.end, behind)
 
-    def _run(self, lines: list[bytes], first: int) -> list[Record]:
-        """Take the lines from *first* on that need no second look."""
+    def _run(self, buffer: bytes, at: int) -> list[Record]:
+        """Take the lines from *at* on that need no second look."""
         if self._offset < self._trusted:
-            return recall_run(lines, first, self._last, self._offset, self._trusted)
-        return check_run(lines, first, self._last, self._batch, self._offset)
+            return recall_run(buffer, at, self._last, self._offset, self._trusted)
+        return check_run(buffer, at, self._last, self._batch, self._offset)
 
     def _take(self, line: bytes, done: list[Record]) -> None:
         try:

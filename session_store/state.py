@@ -287,9 +287,9 @@ def _turn_end(state: RestoredState, body: Body, session_id: SessionId, record: A
 
 
 def _llm_usage(state: RestoredState, body: Body, *_: object) -> None:
-    occupied, prompt, read, written, output = (
+    occupied, prompt, read, written, output = [
         _is(body.get(name), int, name) for name in _USAGE_NUMBERS
-    )
+    ]
     model = body.get("model")
     model = None if model is None else _is(model, str, "model")
     state.usage_history.append(LlmUsage(occupied, prompt, read, written, output, model))

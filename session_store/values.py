@@ -13,7 +13,7 @@ import enum
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NoReturn
 from uuid import UUID
@@ -70,10 +70,19 @@ def decode(data: bytes) -> Json:
         ValueError: Not JSON, or nested too deeply.
     """
     value = parse(data)
-    # One byte is found ten times as fast as three.
-    if (b"$" in data and b"$ss" in data) or _ESCAPED.search(data):
-        return _unwrap(value)
-    return value
+    return _unwrap(value) if _may_be_wrapped(data) else value
+
+
+def are_plain(bodies: Sequence[bytes]) -> bool:
+    """
+    Return whether a JSON parser alone gives for each of *bodies* what `decode` does.
+
+    True is certain, False is not. Cost: linear, half of asking each body by itself.
+    """
+    text = b"\n".join(bodies)
+    opening = text.translate(None, _NOT_OPENING_NOR_LF).split(b"\n")
+    is_flat = len(opening) == len(bodies) and max(map(len, opening)) <= DEPTH_MAX
+    return is_flat and not _may_be_wrapped(text)
 
 
 def parse(data: bytes) -> Json:
@@ -154,6 +163,7 @@ def depth(data: bytes) -> int:
 
 _NOT_BRACKETS = bytes(b for b in range(256) if b not in _BRACKETS)
 _NOT_OPENING = bytes(b for b in range(256) if b not in b"[{")
+_NOT_OPENING_NOR_LF = bytes(b for b in _NOT_OPENING if b != 0x0A)
 
 
 def to_plain(value: object) -> Json:  # noqa: PLR0911 - one for each kind of object
@@ -213,6 +223,11 @@ def _without_unset_nulls(full: Json, given: Json) -> Json:
     if isinstance(full, list) and isinstance(given, list) and len(full) == len(given):
         return [_without_unset_nulls(*pair) for pair in zip(full, given, strict=True)]
     return full
+
+
+def _may_be_wrapped(data: bytes) -> bool:
+    # One byte is found ten times as fast as three.
+    return (b"$" in data and b"$ss" in data) or _ESCAPED.search(data) is not None
 
 
 def _may_be_deep(data: bytes) -> bool:

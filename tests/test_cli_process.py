@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from cli_tools import ask, record_session
 
 from session_store import blocking
+from session_store.version import VERSION
 
 PROGRAM = [sys.executable, "-m", "session_store"]
 
@@ -55,6 +57,24 @@ def test_the_program_runs_without_arguments(root: Path) -> None:
     assert (2, b"") == (nothing.returncode, nothing.stdout)
     assert b"Commands:" in nothing.stderr
     assert version.stdout.startswith(b"session-store ")
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_help_and_version_need_nothing_but_click(root: Path, option: str) -> None:
+    """They are there at once: no store, no parser, no metadata are imported for them."""
+    code = f"""
+import sys
+from session_store.cli.app import main
+code = main(["{option}"])
+heavy = {{"asyncio", "attr", "blake3", "importlib.metadata", "logging", "orjson"}} & {{*sys.modules}}
+print(code, heavy, "session_store.entries" in sys.modules, file=sys.stderr)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert b"0 set() False\n" == found.stderr
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert VERSION == metadata.version("session-store")
 
 
 def test_follow_prints_what_arrives_until_it_is_interrupted(

@@ -11,7 +11,15 @@ from attrs import frozen
 
 import session_store as ss
 from session_store.chain import check_line, root_head
-from session_store.codec import decode_body, draft, encode_body, hashed_entry, structure, typed
+from session_store.codec import (
+    body_decoder,
+    decode_body,
+    draft,
+    encode_body,
+    hashed_entry,
+    structure,
+    typed,
+)
 from session_store.entries import KINDS
 from session_store.errors import Corrupt, InvalidInput
 from session_store.seeding import build_chain, build_lines
@@ -248,6 +256,19 @@ def test_a_body_that_unwraps_to_no_object_is_corrupt() -> None:
 
     with pytest.raises(Corrupt, match="not an object"):
         decode_body(story.record(1), "log.jsonl")
+
+
+@pytest.mark.parametrize("other", [b"{}", b'{"a":{"$ss":["float","inf"]}}'])
+def test_many_bodies_are_decoded_as_each_by_itself(other: bytes) -> None:
+    """Among plain ones and among wrapped ones: erased ones, and one that is no JSON."""
+    story = begun().append_bodies(("a", other), ("b", b'{"n":1}'), ("c", b"{nonsense}"))
+    records = [story.record(0), story.record(1), story.record(2), story.erase(2).record(2)]
+    decode = body_decoder([*records, story.record(3)], "log.jsonl")
+
+    assert [decode_body(r, "log.jsonl") for r in records] == list(map(decode, records))
+    with pytest.raises(Corrupt, match="not JSON") as caught:
+        decode(story.record(3))
+    assert ("log.jsonl", 3) == (caught.value.path, caught.value.seq)
 
 
 def test_erased_bodies_are_none() -> None:

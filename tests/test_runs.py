@@ -25,6 +25,10 @@ LINES = [line.removesuffix(b"\n") for line in told().lines]
 OFFSETS = [0, *accumulate(len(line) + 1 for line in LINES)]
 
 
+def joined(lines: list[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
 def slowly(lines: list[bytes]) -> list[Record]:
     """Return what the slow way takes of a log, up to the first line that it refuses."""
     records, before, batch, offset = [], root_head(ROOT), 0, 0
@@ -44,7 +48,7 @@ def quickly(lines: list[bytes]) -> list[Record]:
     """Return what the quick way takes behind the first record."""
     first = slowly(lines[:1])[0]
     before = Head(ROOT, first.seq, first.ts, first.hash)
-    return check_run(lines, 1, before, first.batch, first.end)
+    return check_run(joined(lines), first.end, before, first.batch, first.end)
 
 
 def test_a_good_log_is_taken_whole_with_the_same_records() -> None:
@@ -54,8 +58,8 @@ def test_a_good_log_is_taken_whole_with_the_same_records() -> None:
 
 def test_the_first_line_of_a_log_is_not_taken() -> None:
     """Nor one in the middle, when the hash before it is not known."""
-    assert not check_run(LINES, 0, root_head(ROOT), 0, 0)
-    assert not check_run(LINES, 3, Head(ROOT, 2, 0, b""), 0, OFFSETS[3])
+    assert not check_run(joined(LINES), 0, root_head(ROOT), 0, 0)
+    assert not check_run(joined(LINES), OFFSETS[3], Head(ROOT, 2, 0, b""), 0, OFFSETS[3])
 
 
 def test_no_flipped_bit_of_a_line_is_taken() -> None:
@@ -86,8 +90,8 @@ def forged(**changes: object) -> list[bytes]:
     """Return the first three lines and one that holds by itself, with *changes*."""
     last = slowly(LINES)[2]
     fields = {"seq": 3, "ts": last.ts, "kind": b"turn_end", "batch": 0, "prev": last.hash}
-    fields |= {"body": b'{"turn_count":1}', **changes}
-    salt = b"0" * 32
+    fields |= {"body": b'{"turn_count":1}', "salt": b"0" * 32, **changes}
+    salt = fields["salt"]
     head = b'{"v":1,"seq":%d,"ts":%d,"kind":"%b","batch":%d,"prev_hash":"%b","digest":"%b"' % (
         fields["seq"],
         fields["ts"],
@@ -116,6 +120,8 @@ def test_a_line_that_holds_and_follows_is_taken() -> None:
         {"ts": 10**15},
         {"kind": b"Turn"},
         {"prev": bytes(32)},
+        {"salt": b"0" * 31 + b"G"},
+        {"salt": b"0" * 31 + b"A"},
         {"body": b'{"turn_count":1}\r'},
         {"body": b'{"a":\r1}'},
         {"body": b"[1]"},
@@ -136,7 +142,7 @@ def test_inside_an_append_the_number_of_records_left_must_fall() -> None:
     head = Head(ROOT, before.seq, before.ts, before.hash)
     for batch, left, taken in ((2, 1, 1), (2, 0, 0), (2, 2, 0), (0, 5, 1), (0, 1000, 0)):
         line = forged(batch=left)[3]
-        assert taken == len(check_run([line], 0, head, batch, OFFSETS[3]))
+        assert taken == len(check_run(line + b"\n", 0, head, batch, OFFSETS[3]))
 
 
 @given(st.data())
@@ -155,18 +161,29 @@ def test_any_damage_is_judged_as_the_slow_way_does(data: st.DataObject) -> None:
 def test_a_verified_part_is_recalled_as_it_was_checked() -> None:
     first = slowly(LINES)[0]
     before = Head(ROOT, 0, first.ts, first.hash)
-    assert quickly(LINES) == recall_run(LINES, 1, before, OFFSETS[1], OFFSETS[-1])
+    assert quickly(LINES) == recall_run(joined(LINES), OFFSETS[1], before, OFFSETS[1], OFFSETS[-1])
+
+
+def test_a_line_without_its_end_is_not_taken() -> None:
+    first = slowly(LINES)[0]
+    before = Head(ROOT, 0, first.ts, first.hash)
+    buffer = joined(LINES[:4])[:-1]
+    assert [1, 2] == [r.seq for r in check_run(buffer, OFFSETS[1], before, 0, OFFSETS[1])]
+    assert [1, 2] == [r.seq for r in recall_run(buffer, OFFSETS[1], before, OFFSETS[1], 1 << 40)]
 
 
 def test_recalling_ends_where_the_verified_part_ends() -> None:
     before = Head(ROOT, 0, 0, slowly(LINES)[0].hash)
-    assert quickly(LINES)[:2] == recall_run(LINES, 1, before, OFFSETS[1], OFFSETS[3])
+    assert quickly(LINES)[:2] == recall_run(
+        joined(LINES), OFFSETS[1], before, OFFSETS[1], OFFSETS[3]
+    )
 
 
 @pytest.mark.parametrize(
     "line",
     [
         pytest.param(LINES[3][:-4] + b'zz"}', id="no hash"),
+        pytest.param(LINES[3][:-66] + LINES[3][-66:-2].upper() + b'"}', id="no lower case"),
         pytest.param(b"{" + LINES[3], id="no record"),
         pytest.param(LINES[4], id="another seq"),
         pytest.param(LINES[3].replace(b'"prev_hash":"', b'"prev_hash":"x', 1)[:-1], id="no head"),
@@ -175,5 +192,6 @@ def test_recalling_ends_where_the_verified_part_ends() -> None:
 )
 def test_recalling_leaves_a_changed_line_to_the_slow_way(line: bytes) -> None:
     lines = [*LINES[:3], line, *LINES[4:]]
-    found = recall_run(lines, 1, Head(ROOT, 0, 0, slowly(LINES)[0].hash), OFFSETS[1], OFFSETS[-1])
+    before = Head(ROOT, 0, 0, slowly(LINES)[0].hash)
+    found = recall_run(joined(lines), OFFSETS[1], before, OFFSETS[1], OFFSETS[-1])
     assert [1, 2] == [record.seq for record in found]

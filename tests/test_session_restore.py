@@ -164,6 +164,22 @@ async def test_a_base_is_good_anywhere_on_the_lineage(store: ss.Store) -> None:
             assert whole == await ss.restore(store, leaf.id, base=base)
 
 
+async def test_a_base_where_the_fork_begins_spares_reading_the_parent(
+    fs_store: ss.FsStore, tmp_path: Path
+) -> None:
+    """What it stands for is not read again, whatever has become of it; without it, it is."""
+    parent = await talk(fs_store, 2)
+    fork = await ss.fork(fs_store, parent.id)
+    base = await ss.restore(fs_store, parent.id)
+    whole = await ss.restore(fs_store, fork.id)
+    harm_line(log_path(tmp_path, parent.id), 3)
+
+    assert whole == await ss.restore(fs_store, fork.id, base=base)
+    async with await ss.open_store(tmp_path / "store") as other:
+        with pytest.raises(ss.Corrupt):
+            await ss.restore(other, fork.id)
+
+
 async def test_a_base_beside_the_lineage_is_misuse(store: ss.Store) -> None:
     """Of another session, behind the fork, or behind the point."""
     parent = await talk(store, 1)

@@ -3,23 +3,20 @@ The group of all commands, and the one place where every error ends.
 
 Rules of this module:
   * The only broad `except` of the command line is here: no traceback reaches a user.
-  * A command's module is imported when the command is called.
+  * A command's module is imported when the command is called, and nothing but click
+    before: help and version are there at once.
 """
 
 import importlib
-import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from importlib import metadata
-from typing import NoReturn, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, NoReturn, TextIO
 
 import click
-from attrs import frozen
 
-from .failures import ENVIRONMENT, INTERRUPTED, UNREAD, USAGE, Failure, complain, report
-from .output import emit
+from ..version import VERSION
+from .failures import ENVIRONMENT, INTERRUPTED, UNREAD, USAGE, Failure, report
 from .settings import json_option, store_option
 
 PROGRAM = "session-store"
@@ -33,8 +30,7 @@ that is none); 3 the environment (no store, an unsupported version, input
 or output failed); 130 interrupted; 141 the output's reader went away."""
 
 
-@frozen
-class _Entry:
+class _Entry(NamedTuple):
     module: str
     help: str
 
@@ -81,6 +77,8 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        from difflib import get_close_matches  # noqa: PLC0415 - for a name mistyped
+
         near = [] if args[0] in COMMANDS else get_close_matches(args[0], COMMANDS)
         if near and not ctx.resilient_parsing:
             hint = f"did you mean {' or '.join(near)}?"
@@ -95,11 +93,7 @@ class _Commands(click.Group):
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    try:
-        found = metadata.version(PROGRAM)
-    except metadata.PackageNotFoundError:
-        found = "(not installed)"
-    emit(f"{PROGRAM} {found}")
+    click.echo(f"{PROGRAM} {VERSION}")
     ctx.exit()
 
 
@@ -127,22 +121,18 @@ def commands(ctx: click.Context) -> None:
         ctx.exit(USAGE)
 
 
-class _Warnings(logging.Handler):
-    """What the library has to say of a store, as one line of this program."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        complain(record.levelname.lower(), record.getMessage())
-
-
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, before: Callable[[], None] | None = None) -> int:
     """
     Run one command line; return its exit code.
 
     Whatever happens is reported on standard error in a line or two.
+
+    Args:
+        before: Called before a command is, but not for help or the version.
     """
     try:
         try:
-            return _invoke(arguments)
+            return _invoke(arguments, before)
         finally:
             _flush(sys.stdout)
     except KeyboardInterrupt:
@@ -155,13 +145,15 @@ def main(arguments: Sequence[str]) -> int:
         return report(error)
 
 
-def _invoke(arguments: Sequence[str]) -> int:
+def _invoke(arguments: Sequence[str], before: Callable[[], None] | None) -> int:
     if instruction := os.environ.get(COMPLETE):
         from click.shell_completion import shell_complete  # noqa: PLC0415 - a run for the shell
 
         return shell_complete(commands, {}, PROGRAM, COMPLETE, instruction)
     try:
         with commands.make_context(PROGRAM, list(arguments)) as ctx:
+            if before is not None:
+                before()
             commands.invoke(ctx)
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -179,13 +171,18 @@ def run() -> NoReturn:
         # A terminal that cannot show a character shows its number.
         if stream is not None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    logging.getLogger("session_store").addHandler(_Warnings(logging.WARNING))
     try:
-        code = main(sys.argv[1:])
+        code = main(sys.argv[1:], before=_print_warnings)
     except OSError:  # Standard error cannot be written either.
         code = ENVIRONMENT
     _detach_output()
     sys.exit(code)
+
+
+def _print_warnings() -> None:
+    from .warned import print_warnings  # noqa: PLC0415 - with all that logging needs
+
+    print_warnings()
 
 
 def _detach_output() -> None:

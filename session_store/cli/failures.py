@@ -8,12 +8,10 @@ Exit codes: 0 ok · 1 a negative answer · 2 usage · 3 the environment · 130 i
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
-from attrs import frozen
 
 from ..errors import (
     AlreadyExists,
@@ -72,8 +70,7 @@ class Failure(Exception):
         self.hint = hint
 
 
-@frozen
-class Explained:
+class Explained(NamedTuple):
     """What is said of an exception."""
 
     message: str
@@ -132,6 +129,8 @@ def report(error: BaseException) -> int:
     if explained.hint:
         complain("hint", explained.hint)
     if os.environ.get(DEBUG) == "1" and sys.stderr is not None:
+        import traceback  # noqa: PLC0415 - for whoever looks for a bug
+
         for line in traceback.format_exception(error):
             sys.stderr.write("".join(f"  {escape(part)}\n" for part in line.splitlines()))
     return explained.code

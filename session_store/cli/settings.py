@@ -1,21 +1,23 @@
 """What holds for every command: which store, and whether people or programs read the answer."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import define
 
-from .. import blocking
 from ..errors import NotFound, SessionStoreError
 from .failures import ENVIRONMENT, USAGE, Failure, explain
+
+if TYPE_CHECKING:
+    from .. import blocking
 
 STORE_VARIABLE = "SESSION_STORE"
 STORE_DEFAULT = "./sessions"
 
 
-@define
 class Settings:
     """
     What was asked for in front of, or among, a command's own options.
@@ -25,8 +27,9 @@ class Settings:
         is_json: The answer is for a program.
     """
 
-    store: str
-    is_json: bool = False
+    def __init__(self, store: str) -> None:
+        self.store = store
+        self.is_json = False
 
     def open(self, *, create: bool = False) -> blocking.Store:
         """
@@ -35,6 +38,8 @@ class Settings:
         Raises:
             Failure: There is none, or it cannot be used.
         """
+        from .. import blocking  # noqa: PLC0415 - help and version open no store
+
         try:
             return blocking.open_store(self.store, create=create)
         except (SessionStoreError, OSError) as error:

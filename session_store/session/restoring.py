@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from ..codec import decode_body, hashed_entry, structure, unfit
+from ..codec import body_decoder, hashed_entry, structure, unfit
 from ..entries import HashedEntry, Position
 from ..errors import ChainBroken, Corrupt, InvalidInput
 from ..ids import SessionId, parse_session_id
@@ -68,8 +68,10 @@ def _behind(segments: list[Segment], base: RestoredState | None) -> list[tuple[S
         return [(segment, 0) for segment in segments]
     for index, segment in enumerate(segments):
         if segment.session_id == base.head.session_id:
+            rest = [(s, 0) for s in segments[index + 1 :]]
+            if segment.last == base.head and rest:
+                return rest  # The next log says itself that it goes on behind that record.
             if segment.last is None or base.head.seq <= segment.last.seq:
-                rest = [(s, 0) for s in segments[index + 1 :]]
                 return [(segment, base.head.seq + 1), *rest]
             break
     raise ValueError(f"the base, at {base.head}, is not on the lineage up to the point")
@@ -82,6 +84,7 @@ async def _replay(
     before = replay.state.head if replay.state is not None and start > 0 else None
     apply = replay.apply
     async for batch in store.read(session_id, start, segment.stop):
+        decode = body_decoder(batch, session_id)
         for record in batch:
             if before is not None:
                 if record.prev_hash != before.hash:
@@ -92,7 +95,7 @@ async def _replay(
                     f"seq {record.seq} is masked: allow_masked=True takes it as it is",
                     source=session_id,
                 )
-            body = decode_body(record, session_id)
+            body = decode(record)
             try:
                 apply(session_id, record, body)
             except ValueError as error:
