@@ -38,6 +38,9 @@ _STEP = bytes.maketrans(_BRACKETS, b"\x02\x00\x02\x00")
 _ESCAPED = re.compile(rb"\\u00(?:24|73)")
 """Another writer may have spelled a wrapper's key with escapes."""
 _KEYS_BYTES = len(b'"":0,') * KEYS_MAX
+# `bytes in bytes` first raises and catches an error: these take a third of its time.
+_find_null = re.compile(rb"null").search
+_DOLLAR = ord("$")
 _DECIMAL = re.compile(r"-?[1-9][0-9]{0,4299}")
 
 
@@ -55,7 +58,7 @@ def encode(value: Json) -> bytes:
         # A wide integer, a lone surrogate, a key that is not text, or misuse: the walk tells.
         return _encode_walked(value)
     # orjson writes null for NaN without a word; "$ss" may be the caller's own key.
-    if b"null" in out or (b"$" in out and b'"$ss"' in out):
+    if _find_null(out) or (_DOLLAR in out and b'"$ss"' in out):
         return _encode_walked(value)
     if _may_be_deep(out) or len(out) > _KEYS_BYTES:
         _check_limits(out)
@@ -71,7 +74,7 @@ def decode(data: bytes) -> Json:
     """
     value = parse(data)
     # One byte is found ten times as fast as three.
-    if (b"$" in data and b"$ss" in data) or _ESCAPED.search(data):
+    if (_DOLLAR in data and b"$ss" in data) or _ESCAPED.search(data):
         return _unwrap(value)
     return value
 
