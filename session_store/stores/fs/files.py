@@ -18,10 +18,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from .clock import Clock
+
+if TYPE_CHECKING:
+    from .watching import Notifier
 
 _NEW_FILE = os.O_CREAT | os.O_EXCL
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -325,6 +329,12 @@ class Files:
 
     def after_fork(self) -> None:
         """Begin with free locks in the child of os.fork."""
+
+    def notifier(self) -> "Notifier":
+        """Return what tells when files change. Raises OSError if nothing does."""
+        from .watching import Notifier  # noqa: PLC0415 - ctypes, which only followers need
+
+        return Notifier()
 
     def filesystem(self) -> str:
         """Return the type of the root's file system, or "" where the system does not tell."""
