@@ -194,7 +194,7 @@ async def followers(face: ss.Store, sessions: int, each: int) -> list[AsyncItera
     found = [face.follow(session_id, 1) for session_id in ids * each]
     tasks = [asyncio.ensure_future(anext(records)) for records in found]
     watches = face._watches._watched
-    while len(watches) < len(tasks) or None in watches.values():
+    while len(watches) < len(tasks) or None in watches.values():  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.001)
     return tasks
 
