@@ -33,7 +33,7 @@ log = logging.getLogger("session_store")
 BUFFER_BYTES_MAX = 4 * 1024 * 1024
 """Events beyond this are counted and left out until the next flush."""
 
-_FLUSH_BYTES = 512 * 1024
+_FLUSH_BYTES = 256 * 1024
 _LINE_BYTES_MAX = 2 * BUFFER_BYTES_MAX
 
 
@@ -70,7 +70,6 @@ class TraceWriter:
     dropped: int = 0
     """At most so many events are in no file: the buffer was full, or the file not written."""
     _buffer: bytearray = field(factory=bytearray, init=False)
-    _count: int = field(default=0, init=False)
     _missing: int = field(default=0, init=False)
     _hasher: blake3 = field(factory=blake3, init=False)
     _hashed: int = field(default=0, init=False)
@@ -102,7 +101,6 @@ class TraceWriter:
         # One buffer: a line that is kept by itself takes three times as long to be made.
         buffer += line
         buffer += b"\n"
-        self._count += 1
 
     def _drop(self, count: int) -> None:
         self.dropped += count
@@ -110,7 +108,7 @@ class TraceWriter:
 
     def after_fork(self) -> None:
         """Begin anew in the child of os.fork; what was gathered stays the parent's."""
-        self._buffer, self._count, self._missing = bytearray(), 0, 0
+        self._buffer, self._missing = bytearray(), 0
 
     @property
     def wants_flush(self) -> bool:
@@ -127,14 +125,13 @@ class TraceWriter:
 
         Cancellation: what was to be written counts as dropped, though it may be written.
         """
-        buffer, self._buffer = self._buffer, bytearray()
-        count, self._count = self._count, 0
         missing, self._missing = self._missing, 0
         if missing:
             ts = time_ns() // 1_000_000
             entry = {"ts": ts, "turn": self.turn, "kind": "dropped", "data": missing}
-            buffer += orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
-        data = bytes(buffer)
+            self._buffer += orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
+        data = bytes(self._buffer)
+        self._buffer.clear()
         length: int | None = None
         try:
             length = await self._store.append_trace(self._session_id, data)
@@ -142,7 +139,7 @@ class TraceWriter:
             log.warning("%s: the trace was not written: %s", self._session_id, error)
         finally:
             if length is None:
-                self._drop(count)
+                self._drop(data.count(b"\n") - (1 if missing else 0))
                 self._missing += missing
         if length != self._hashed + len(data):  # Somebody else was here: hash it anew.
             self._hashed = -1

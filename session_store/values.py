@@ -38,6 +38,8 @@ _STEP = bytes.maketrans(_BRACKETS, b"\x02\x00\x02\x00")
 _ESCAPED = re.compile(rb"\\u00(?:24|73)")
 """Another writer may have spelled a wrapper's key with escapes."""
 _KEYS_BYTES = len(b'"":0,') * KEYS_MAX
+_SMALL = 2 * DEPTH_MAX
+"""Bytes in which no limit can be broken: every level takes two brackets."""
 # `bytes in bytes` first raises and catches an error: these take a third of its time.
 _find_null = re.compile(rb"null").search
 _DOLLAR = ord("$")
@@ -60,7 +62,7 @@ def encode(value: Json) -> bytes:
     # orjson writes null for NaN without a word; "$ss" may be the caller's own key.
     if _find_null(out) or (_DOLLAR in out and b'"$ss"' in out):
         return _encode_walked(value)
-    if _may_be_deep(out) or len(out) > _KEYS_BYTES:
+    if len(out) > _SMALL and (_may_be_deep(out) or len(out) > _KEYS_BYTES):
         _check_limits(out)
     return out
 
@@ -219,8 +221,8 @@ def _without_unset_nulls(full: Json, given: Json) -> Json:
 
 
 def _may_be_deep(data: bytes) -> bool:
-    """The quick look: every level takes two brackets."""
-    return len(data) > 2 * DEPTH_MAX and len(data.translate(None, _NOT_OPENING)) > DEPTH_MAX
+    """The quick look."""
+    return len(data) > _SMALL and len(data.translate(None, _NOT_OPENING)) > DEPTH_MAX
 
 
 def _check_limits(out: bytes) -> None:

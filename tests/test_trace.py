@@ -71,7 +71,7 @@ async def test_nothing_is_written_before_a_flush(store: ss.Store) -> None:
 
     assert [] == await entries_of(ss.TraceReader(store, session.id))
     assert not writer.wants_flush
-    writer.event("x" * 600_000)
+    writer.event("x" * 300_000)
     assert writer.wants_flush
 
 
