@@ -169,6 +169,36 @@ async def test_a_log_that_is_taken_delays_no_other(store: FsStore, files: Gated)
     assert ["session_start"] == kinds(store.core, taken)
 
 
+class Meeting(Files):
+    """A sync of a log ends when another one has begun."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.both: threading.Barrier | None = None
+
+    def sync_data(self, file: OpenFile) -> None:
+        if self.both is not None:
+            self.both.wait(30)
+        super().sync_data(file)
+
+
+async def test_logs_are_synced_side_by_side(tmp_path: Path) -> None:
+    """A device that is slow for one log is not waited for before the other is begun."""
+    files = Meeting(tmp_path)
+    async with FsStore(FsCore(files)) as face:
+        cursors = [await face.open(born(face.core)) for _ in range(2)]
+        files.both = threading.Barrier(2)
+        for cursor in cursors:  # So that both are of one round.
+            cursor.place.log.lock(1)
+        waiting = asyncio.gather(*(queue(face, cursor, 3)[-1] for cursor in cursors))
+        while sum(cursor.place.log.outstanding for cursor in cursors) < 6:  # noqa: ASYNC110 - tasks that begin, no event
+            await asyncio.sleep(0)
+        for cursor in cursors:
+            cursor.place.log.unlock()
+        assert [3, 3] == [receipt.seq for receipt in await waiting]
+        assert [3, 3] == [cursor.head.seq for cursor in cursors]
+
+
 async def test_a_log_that_becomes_free_in_time_is_written(store: FsStore, files: Gated) -> None:
     """Tried again, in order."""
     taken = born(store.core)

@@ -15,6 +15,7 @@ from session_store.errors import Locked
 from session_store.stores import ANY
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.log import Log
+from session_store.stores.fs.names import Names
 from session_store.testing.faults import CHANGES, LOOKS, Call, FaultyMemory, error, no_fault
 
 
@@ -75,7 +76,7 @@ def test_other_threads_are_waited_for_as_long_as_there_is_time(log: Log) -> None
     clock = log.files.clock
     clock.mutex = lambda: Asked(timeouts)
     clock.sleep = lambda _: clock.pauses.append(0.4)
-    tried = Log(log.files, log.session_id)
+    tried = Log(log.files, log.session_id, names=Names(log.files))
     assert not tried.try_lock()
     assert [0] == timeouts
     with pytest.raises(Locked):

@@ -13,6 +13,7 @@ from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.directories import ensure_directory
 from session_store.stores.fs.log import Log
+from session_store.stores.fs.names import Names
 from session_store.stores.fs.quarantine import write_all
 from session_store.testing.faults import CHANGES, LOOKS, FaultyMemory, Short, error
 from session_store.testing.story import MASKED, ROOT, told
@@ -74,7 +75,10 @@ def test_a_masked_end_is_read_as_the_store_allows(files: FaultyMemory) -> None:
     FsCore(files)
     ensure_directory(files, layout.hour_directory(ROOT))
     write_all(files, files.open(layout.log_path(ROOT), write=True, create=True), story.data)
-    replica, plain = Log(files, ROOT, allow_masked=True), Log(files, ROOT)
+    replica, plain = (
+        Log(files, ROOT, allow_masked=True, names=Names(files)),
+        Log(files, ROOT, names=Names(files)),
+    )
     replica.lock(0)
     assert len(story.lines) - 1 == replica.refresh().head.seq
     replica.unlock()

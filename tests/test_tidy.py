@@ -121,7 +121,7 @@ def test_classes_are_named_after_what_they_are(path: Path) -> None:
     assert [] == [name for name in classes if name.endswith(BANNED_SUFFIXES)]
 
 
-FILE_CALLS_IN = {PACKAGE / "stores" / "fs" / "files.py"}
+FILE_CALLS_IN = {PACKAGE / "stores" / "fs" / name for name in ("files.py", "watching.py")}
 NOT_OF_FILES = {"urandom", "register_at_fork", "getpid", "strerror", "environ", "get_terminal_size"}
 OUTSIDE_THE_STORE = ("cli", "interop", "testing")
 """They read what is no store's: transcripts, standard input, golden files."""
@@ -139,8 +139,8 @@ def os_names(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=names(MODULES))
-def test_file_calls_live_in_one_module(path: Path) -> None:
-    """What a disk can do to us is met in one place, which tests can replace."""
+def test_file_calls_live_in_one_place(path: Path) -> None:
+    """What a disk can do to us is met behind `Files`, which tests can replace."""
     within = path.relative_to(PACKAGE).parts[0]
     if path not in FILE_CALLS_IN and within not in OUTSIDE_THE_STORE:
         assert set() == os_names(path) - NOT_OF_FILES

@@ -18,15 +18,16 @@ from ..chain import Draft, Record
 from ..entries import Durability, Position, Receipt, SessionOrigin
 from ..ids import SessionId
 from ..redacted import Named
+from .following import BlockingWait, LoopWait, Waiting, Watches
 from .fs.committer import Committer
 from .fs.core import FsCore
+from .fs.layout import log_path
 from .fs.requests import Place, Request
 from .protocol import Cursor, Expected, Repair, SessionInfo, Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_POLL_S = 0.02
 _QUEUED_S = 0.001
 _READERS = 4
 _GROUP = 256
@@ -179,12 +180,24 @@ class InlineFace(Store):
         self, session_id: SessionId, start: int = 0
     ) -> AsyncIterator[Sequence[Record]]:
         follower = await self._run(self.core.follower, session_id, start)
-        while True:
-            batch = await self._run(follower.more)
-            if batch:
-                yield batch
-            else:
-                await self.pause(_POLL_S)
+        waiting = await self._waiting(self.core.files.name(log_path(session_id)))
+
+        def look() -> Sequence[Record]:
+            waiting.renew()
+            return follower.more()
+
+        try:
+            while True:
+                if batch := await self._run(look):
+                    waiting.came()
+                    yield batch
+                else:
+                    await waiting.wait()
+        finally:
+            waiting.close()
+
+    async def _waiting(self, path: str) -> Waiting:
+        return BlockingWait(self.core.files, path)
 
     async def _each(self, begin: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
         iterator = await self._run(begin)
@@ -212,6 +225,7 @@ class ThreadFace(InlineFace):
             os.register_at_fork(after_in_child=lambda: _begin_anew(this))
 
     def _begin(self) -> None:
+        self._watches = Watches()
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="session-store")
         core = self.core
         self._committer = Committer(
@@ -223,6 +237,10 @@ class ThreadFace(InlineFace):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
 
+    async def _waiting(self, path: str) -> Waiting:
+        await self._run(self._watches.begin, self.core.files)
+        return LoopWait(self._watches, path)
+
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
@@ -231,6 +249,7 @@ class ThreadFace(InlineFace):
             return
         await self._run(self._committer.close)
         self.core.close()
+        self._watches.close()
         self._threads.shutdown(wait=False)
 
     async def append(

@@ -14,10 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from .fs.files import Files, FileStat, OpenFile, Room
+
+if TYPE_CHECKING:
+    from .fs.watching import Notifier
 
 
 @define(eq=False)
@@ -219,6 +223,9 @@ class MemoryFiles(Files):
 
     def after_fork(self) -> None:
         self._mutex = threading.RLock()
+
+    def notifier(self) -> "Notifier":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     def filesystem(self) -> str:
         return "memory"

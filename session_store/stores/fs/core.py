@@ -301,8 +301,10 @@ class FsCore(FsReading):
         return append_lines(self, self.check_id(session_id), lines)
 
     def open(self, session_id: SessionId, *, shared: bool = False) -> Cursor:
-        head = self.head(session_id)
+        reader = self.reader(session_id)
+        head = reader.head()
         target = self.log(session_id)
+        target.link.see(reader.inode)
         # The handle is younger than a failed sync that a mark tells of: it may see it healed.
         is_marked = notice_mark(target, load(self.files, target.session_id))
         pardons = int(is_marked or target.heal_due)

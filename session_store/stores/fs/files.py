@@ -18,11 +18,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from attrs import frozen
 
 from .clock import Clock
+
+if TYPE_CHECKING:
+    from .watching import Notifier
 
 _NEW_FILE = os.O_CREAT | os.O_EXCL
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -341,6 +345,12 @@ class Files:
         for file in list(self._opened):
             if file.is_locked:
                 file.close()
+
+    def notifier(self) -> "Notifier":
+        """Return what tells when files change. Raises OSError if nothing does."""
+        from .watching import Notifier  # noqa: PLC0415 - ctypes, which only followers need
+
+        return Notifier()
 
     def filesystem(self) -> str:
         """Return the type of the root's file system, or "" where the system does not tell."""

@@ -24,6 +24,7 @@ from ...ids import SessionId
 from ...scan import Tail
 from . import layout
 from .files import Files, FileStat, OpenFile, SyncFailed, read_failed
+from .names import Names
 from .nested import is_nested
 from .opening import open_log
 from .tip import Tip, read_tip
@@ -60,12 +61,15 @@ class Log:
         methods that say so want it held. `sync` needs no lock.
     """
 
-    def __init__(self, files: Files, session_id: SessionId, *, allow_masked: bool = False) -> None:
+    def __init__(
+        self, files: Files, session_id: SessionId, *, allow_masked: bool = False, names: Names
+    ) -> None:
         self.files = files
         self.session_id = session_id
         self.path = layout.log_path(session_id)
         self.mark_path = layout.pending_path(session_id)
         self.name = files.name(self.path)
+        self.link = names.link(self.path)
         self.tip: Tip | None = None
         self.era = 0
         self.settled_era = 0
@@ -88,7 +92,6 @@ class Log:
         self._clock_warned = False
         self._rewrites = 0  # How often bytes may have been cut, and written anew, by others.
         self._synced: tuple[OpenFile, int, int] | None = None  # file, rewrites, end
-        self._entry_synced: tuple[int, int] | None = None  # inode whose name is on the device
         self.reset_locks()
 
     def reset_locks(self) -> None:
@@ -202,6 +205,8 @@ class Log:
         """Go on with another file (or none, until it is next needed)."""
         self.file, self.tip, self._synced = file, None, None
         self.opened += 1
+        if file is not None:
+            self.link.see(file.inode)
 
     def release_file(self, *, though_wanted: bool = False) -> bool:
         """
@@ -343,10 +348,7 @@ class Log:
                 reaches = written.end if tip is None else max(written.end, tip.tail.offset)
                 try:
                     self.files.sync_data(written.file)
-                    if self._entry_synced != written.file.inode:
-                        for directory in layout.parents(self.path):
-                            self.files.sync_directory(directory)
-                        self._entry_synced = written.file.inode
+                    self.link.sync(written.file.inode)
                 except OSError as error:
                     # A directory that there was no descriptor for was not synced, and nothing failed.
                     if not isinstance(error, SyncFailed) and error.errno in _NO_DESCRIPTOR:

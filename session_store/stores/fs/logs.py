@@ -7,6 +7,7 @@ from collections import OrderedDict
 from ...ids import SessionId, parse_session_id
 from .files import Files
 from .log import Log
+from .names import Names
 
 _OPEN_MAX = 128
 _SHARE = 4  # One descriptor in so many may be the store's.
@@ -25,6 +26,7 @@ class Logs:
     def __init__(self, files: Files, *, allow_masked: bool, open_max: int | None = None) -> None:
         self._files = files
         self._allow_masked = allow_masked
+        self._names = Names(files)
         limit = files.descriptors_max()
         share = _OPEN_MAX if limit < 0 else max(limit // _SHARE, 1)
         self.open_max = min(_OPEN_MAX, share) if open_max is None else open_max
@@ -45,7 +47,9 @@ class Logs:
             found = self._known.get(session_id)
             if found is None:
                 session_id = parse_session_id(session_id)
-                found = Log(self._files, session_id, allow_masked=self._allow_masked)
+                found = Log(
+                    self._files, session_id, allow_masked=self._allow_masked, names=self._names
+                )
                 self._known[session_id] = found
         self.use(found)
         return found
@@ -88,5 +92,6 @@ class Logs:
     def after_fork(self) -> None:
         """Begin anew in the child of os.fork, with files and locks of its own."""
         self._mutex = threading.Lock()
+        self._names.after_fork()
         for log in list(self._known.values()):
             log.reset_locks()

@@ -33,7 +33,10 @@ def prepared_parent(core: "FsCore", parent: Position, child: SessionId) -> Itera
         damage = _settle(target)
         if damage is not None and (damage.seq <= parent.seq or _is_unhealed(target)):
             raise damage
-        _check(target, parent)
+        # The end of a log that was settled just now is known; a tip from before may have gone.
+        tip = target.tip if damage is None else None
+        if tip is None or tip.head.position != parent:
+            _check(target, parent)
         _sync(core, target)
         forks.mark_fork(target.files, parent.session_id, child)
         yield
@@ -94,7 +97,8 @@ def _check(target: Log, parent: Position) -> None:
     assert target.file is not None
     end = target.files.size(target.file)
     record = find_seq(target.read, end, target.session_id, parent.seq, target.name)
-    # The append of the record must be whole: its last line is there, and ends it.
-    find_seq(target.read, end, target.session_id, parent.seq + record.batch, target.name)
+    if record.batch:
+        # The append of the record must be whole: its last line is there, and ends it.
+        find_seq(target.read, end, target.session_id, parent.seq + record.batch, target.name)
     if record.hash != parent.hash:
         raise NotFound(f"{target.name}: seq {parent.seq} is another record than {parent}")

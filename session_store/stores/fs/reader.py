@@ -24,7 +24,7 @@ from .remembered import NOTHING, Remembered, Verified
 from .tip import Tip, find_seq, read_tip
 
 _CHUNK = 256 * 1024
-_BEGINNING = 8 * 1024  # Where only the first append is wanted.
+_PIECE = 4 * 1024
 _LOOKS = 3
 _BATCH_BYTES = 4 * 1024 * 1024
 
@@ -76,11 +76,18 @@ class Reader:
             line = head.seq + 1
             raise ChainBroken(self.name, line=line, offset=offset, seq=head.seq, why=why)
 
-    def raw(self, start: int = 0, *, step: int = _CHUNK) -> Iterator[bytes]:
-        """Give the bytes as stored from *start* on, to the present end, *step* by *step*."""
+    def raw(self, start: int = 0) -> Iterator[bytes]:
+        """Give the bytes as stored from *start* on, to the present end."""
         size = self.size()
-        for offset in range(start, size, step):
-            yield self.read(min(step, size - offset), offset)
+        for offset in range(start, size, _CHUNK):
+            yield self.read(min(_CHUNK, size - offset), offset)
+
+    def _beginning(self) -> Iterator[bytes]:
+        """Give the bytes as stored in pieces that grow: whoever asks wants the first append."""
+        size, at, piece = self.size(), 0, _PIECE
+        while at < size:
+            yield self.read(min(piece, size - at), at)
+            at, piece = at + piece, min(piece * 4, _CHUNK)
 
     def redactions(self, known: Verified = NOTHING) -> Named:
         return find_redactions(self.raw(known.end if known.is_plain else 0), self.session_id)
@@ -137,7 +144,7 @@ class Reader:
 
     def _first(self, named: Named) -> tuple[Record, Position | None]:
         scanner = self.scanner(root_head(self.session_id), 0, named)
-        for chunk in self.raw(step=_BEGINNING):
+        for chunk in self._beginning():
             if records := scanner.feed(chunk):
                 return records[0], scanner.origin
             if scanner.error is not None:
@@ -156,7 +163,7 @@ class Reader:
     def _begin(self, named: Named) -> Scanner:
         """Return a scanner that has seen the first append, or why there is none."""
         scanner = self.scanner(root_head(self.session_id), 0, named)
-        for chunk in self.raw(step=_BEGINNING):
+        for chunk in self._beginning():
             scanner.feed(chunk)
             if scanner.head.seq >= 0 or scanner.error is not None:
                 break

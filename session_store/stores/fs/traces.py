@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from ...errors import NotFound
 from ...ids import SessionId
 from . import layout
-from .directories import ensure_directory
 from .files import Files
 from .opening import open_log
 from .quarantine import write_all
@@ -17,7 +16,6 @@ def append_trace(files: Files, session_id: SessionId, data: bytes) -> int:
     """Append whole lines; return the length of the trace. A line that a crash cut short is ended first."""
     if not files.exists(layout.log_path(session_id)):
         raise NotFound(f"{session_id}: no such session")
-    ensure_directory(files, layout.hour_directory(session_id))
     file = open_log(files, layout.trace_path(session_id), write=True, create=True)
     size = files.size(file)
     torn = size > 0 and files.read(file, 1, size - 1) != b"\n"

@@ -7,13 +7,18 @@ Rules of this module:
     of an unwinding stack does what a killed process could not have done.
 """
 
+import errno
+import os
 from collections.abc import Callable, Iterator
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from ...stores.fs.files import Files, FileStat, OpenFile
 from .calls import CHANGES, Call, Crash, Lost, Plan, Short, at, no_fault
 from .disk import MemoryDisk
+
+if TYPE_CHECKING:
+    from ...stores.fs.watching import Notifier
 
 F = TypeVar("F", bound="Faults")
 
@@ -160,7 +165,10 @@ class Faults(Files):
 
 
 class FaultyFiles(Faults, Files):
-    """A directory of the real file system, with faults."""
+    """A directory of the real file system, with faults; of changes it does not tell."""
+
+    def notifier(self) -> "Notifier":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 class FaultyMemory(Faults, MemoryDisk):
