@@ -6,7 +6,7 @@ Rules of this module:
   * A record is believed only when the scanner has verified it, from a record that is known.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from ...chain import Draft, Head, Record, root_head
@@ -150,13 +150,25 @@ def holds(log: Log, digest: bytes, offset: int) -> bool:
 def losses_behind(log: Log, known: Position) -> int:
     """Return how often data was lost to a failed sync since *known* was the head. Wants a clean tip."""
     behind = records_behind(log, known)
-    if behind is None:  # Lost itself, if anything ever was.
-        return int(holds(log, _LOSS, 0))
-    return sum(
-        record.kind == "recovery" and _LOSS in (record.body or b"")
-        for records in behind
+    if behind is not None:
+        return len(_losses(behind))
+    if not holds(log, _LOSS, 0):
+        return 0
+    # Lost itself: by one of the losses up to its seq, and each behind that came later.
+    assert log.tip is not None
+    seqs = _losses(_verified(log, scanner_from_start(log), log.tip.tail.offset))
+    later = sum(seq > known.seq for seq in seqs)
+    return later + (later < len(seqs))
+
+
+def _losses(batches: Iterable[Sequence[Record]]) -> list[int]:
+    """Return the seqs of the records that tell of data that was lost to a failed sync."""
+    return [
+        record.seq
+        for records in batches
         for record in records
-    )
+        if record.kind == "recovery" and _LOSS in (record.body or b"")
+    ]
 
 
 def first_append(log: Log) -> list[Record]:
