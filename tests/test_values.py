@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from session_store.errors import InvalidInput, LimitExceeded
 from session_store.limits import DEPTH_MAX, KEYS_MAX
-from session_store.values import are_plain, decode, depth, encode, parse, parse_outside, to_object
+from session_store.values import decode, depth, encode, parse, parse_outside, to_object
 
 SCALARS = st.one_of(
     st.none(),
@@ -313,40 +313,6 @@ def test_bodies_that_do_not_parse(read: Any, data: bytes) -> None:
     """One error for all of them; nothing is guessed."""
     with pytest.raises(ValueError, match=r"\w"):
         read(data)
-
-
-DEEPEST = b'{"a":' + b"[" * (DEPTH_MAX - 1) + b"]" * (DEPTH_MAX - 1) + b"}"
-TOO_DEEP = b'{"a":' + b"[" * DEPTH_MAX + b"]" * DEPTH_MAX + b"}"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(TOO_DEEP, id="too deep"),
-        pytest.param(b'{"a":{"$ss":["float","nan"]}}', id="a wrapper"),
-        pytest.param(b'{"a":{"\\u0024ss":["float","nan"]}}', id="a wrapper with an escape"),
-        pytest.param(b'{"a":{"$\\u0073s":["float","nan"]}}', id="with another"),
-        pytest.param(b'{"a":\n1}', id="two lines"),
-    ],
-)
-def test_a_body_that_needs_a_second_look_is_not_plain(body: bytes) -> None:
-    """Wherever it stands among others."""
-    for place in range(3):
-        bodies = [b'{"b":"$5"}'] * 2
-        bodies.insert(place, body)
-        assert not are_plain(bodies)
-
-
-def test_usual_bodies_are_plain_however_many() -> None:
-    assert are_plain([b'{"a":[{}]}'] * 1000)
-    assert are_plain([DEEPEST, DEEPEST, b'{"price":"$5","other":"\\u001b"}'])
-    assert not are_plain([])
-
-
-@given(st.lists(st.builds(encode, st.dictionaries(st.text(), VALUES)), min_size=1))
-def test_plain_bodies_are_what_a_parser_says(bodies: list[bytes]) -> None:
-    if are_plain(bodies):
-        assert list(map(decode, bodies)) == list(map(orjson.loads, bodies))
 
 
 def test_parse_leaves_wrappers_alone() -> None:
