@@ -169,8 +169,7 @@ def make_draft(kind: str, body: bytes, salt: bytes, ts: int | None = None) -> Dr
         salt: 16 bytes from the kernel, never used before.
     """
     hexed = salt.hex().encode()
-    digest = blake3(hexed + body, key=BODY_KEY).hexdigest().encode()
-    return Draft(kind, body, hexed, digest, ts)
+    return Draft(kind, body, hexed, body_digest(hexed, body), ts)
 
 
 def link(head: Head, ts: int, drafts: Sequence[Draft]) -> tuple[bytes, Head]:
