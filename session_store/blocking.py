@@ -25,7 +25,7 @@ from .interop import importing
 from .session import creating, examining, family, forking, points, restoring, salvaging, verifying
 from .session.handle import Drafts
 from .session.handle import Session as _Session
-from .stores.face import InlineFace
+from .stores.face import BlockingFace, InlineFace
 from .stores.fs import layout
 from .stores.fs.core import LOCK_TIMEOUT_S
 from .stores.opening import open_core
@@ -280,7 +280,7 @@ def open_store(
         shared_group=shared_group,
         lock_timeout_s=lock_timeout_s,
     )
-    return Store(InlineFace(core))
+    return Store(BlockingFace(core))
 
 
 create_session = _opening(creating.create_session)

@@ -16,7 +16,7 @@ import session_store as ss
 from session_store import blocking
 from session_store.errors import Closed, NotFound
 from session_store.stores import ANY, FsStore
-from session_store.stores.face import InlineFace
+from session_store.stores.face import BlockingFace, InlineFace
 from session_store.stores.following import BlockingWait, LoopWait, Watches
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.files import Files
@@ -74,7 +74,7 @@ async def test_a_task_is_woken_by_every_change(core: FsCore, change) -> None:
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_thread_is_woken_by_every_change(core: FsCore, change) -> None:
     path = log_of(core, born(core))
-    waiting = BlockingWait(core.files, str(path))
+    waiting = BlockingWait(core.files, str(path), InlineFace(core).pause)
     waiting._pause_s = FOR_EVER_S
     waiting.renew()
     timer = threading.Timer(0.05, change, [path])
@@ -156,7 +156,7 @@ async def test_whatever_the_system_tells_what_comes_is_given(kind, tmp_path: Pat
 def test_the_same_for_a_thread(kind, tmp_path: Path) -> None:
     core = FsCore(kind(tmp_path), durability="os", network_fs=True)
     session_id = born(core)
-    records = blocking.Store(InlineFace(core)).follow(session_id, 1)
+    records = blocking.Store(BlockingFace(core)).follow(session_id, 1)
     for seq in (1, 2):
         timer = threading.Timer(0.05, lambda: core.append(session_id, [note()], expected=ANY))
         timer.start()
@@ -169,7 +169,8 @@ def test_the_same_for_a_thread(kind, tmp_path: Path) -> None:
 def test_the_pause_grows_while_nothing_comes(kind, longest_s: float, tmp_path: Path) -> None:
     """Shorter again when something has come."""
     files = kind(tmp_path)
-    waiting = BlockingWait(files, str(log_of(FsCore(files), born(FsCore(files)))))
+    core = FsCore(files)
+    waiting = BlockingWait(files, str(log_of(core, born(core))), InlineFace(core).pause)
     waiting.renew()
     for _ in range(10):
         waiting._nothing_came()

@@ -65,7 +65,7 @@ async def fork_at(
     Durability: by reference, the prefix and the fork's marker are on disk whatever was asked.
     Cost: by reference O(log n); a turn, a hash or a copy O(n).
     """
-    _, at = await resolve(store, session_id, point)
+    _, at = await resolve(store, session_id, point, is_looked_up=copy)
     start = SessionStartState(system_prompt, config, labels=dict(labels or {}))
     return await _fork(store, at, start, copy=copy, durability=durability)
 

@@ -110,10 +110,14 @@ async def first_record(store: Store, session_id: SessionId) -> Record:
 
 
 async def resolve(
-    store: Store, session_id: SessionId, point: Point | None
+    store: Store, session_id: SessionId, point: Point | None, *, is_looked_up: bool = True
 ) -> tuple[list[Segment], Position]:
     """
     Return the logs that lead to *point*, and the record it names; None is the head.
+
+    Args:
+        is_looked_up: Whether a Position must be a record that is there; False leaves that to
+            the store that is given it as a parent.
 
     Raises:
         NotFound: The session's lineage has no such record, or it lies behind
@@ -128,21 +132,26 @@ async def resolve(
     if isinstance(point, int):
         found = await store.position(segments[-1].session_id, point)
     elif isinstance(point, Position):
-        found = await _known(store, segments, point)
+        found = _within(segments, point)
+        if is_looked_up and await store.position(found.session_id, found.seq) != found:
+            raise _unknown(segments, found)
     else:
         found = await _search(store, segments, point)
     return _until(segments, found), found
 
 
-async def _known(store: Store, segments: Sequence[Segment], point: Position) -> Position:
-    for segment in segments:
-        if segment.session_id != point.session_id:
-            continue
-        if segment.last is not None and point.seq > segment.last.seq:
-            raise NotFound(f"{point} lies behind the point where the session was forked")
-        if await store.position(segment.session_id, point.seq) == point:
-            return point
-    raise NotFound(f"{segments[-1].session_id}: no record {point} in its lineage")
+def _within(segments: Sequence[Segment], point: Position) -> Position:
+    """Return *point* if a session of these logs can have such a record."""
+    segment = next((s for s in segments if s.session_id == point.session_id), None)
+    if segment is None:
+        raise _unknown(segments, point)
+    if segment.last is not None and point.seq > segment.last.seq:
+        raise NotFound(f"{point} lies behind the point where the session was forked")
+    return point
+
+
+def _unknown(segments: Sequence[Segment], point: Position) -> NotFound:
+    return NotFound(f"{segments[-1].session_id}: no record {point} in its lineage")
 
 
 async def _search(store: Store, segments: Sequence[Segment], point: Turn | bytes) -> Position:

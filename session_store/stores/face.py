@@ -18,7 +18,7 @@ from ..chain import Draft, Record
 from ..entries import Durability, Position, Receipt, SessionOrigin
 from ..ids import SessionId
 from ..redacted import Named
-from .following import BlockingWait, LoopWait, Waiting, Watches
+from .following import BlockingWait, LoopWait, PauseWait, Waiting, Watches
 from .fs.committer import Committer
 from .fs.core import FsCore
 from .fs.layout import log_path
@@ -197,7 +197,7 @@ class InlineFace(Store):
             waiting.close()
 
     async def _waiting(self, path: str) -> Waiting:
-        return BlockingWait(self.core.files, path)
+        return PauseWait(path, self.pause)
 
     async def _each(self, begin: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
         iterator = await self._run(begin)
@@ -206,6 +206,13 @@ class InlineFace(Store):
             if found is None:
                 return
             yield found
+
+
+class BlockingFace(InlineFace):
+    """An inline face for code without an event loop: whoever follows waits in its thread."""
+
+    async def _waiting(self, path: str) -> Waiting:
+        return BlockingWait(self.core.files, path, self.pause)
 
 
 class ThreadFace(InlineFace):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -67,12 +68,34 @@ class Waiting(ABC):
         self._pause_s = min(self._pause_s * 2, longest_s)
 
 
-class BlockingWait(Waiting):
+class PauseWait(Waiting):
+    """
+    Waits for its pause.
+
+    Args:
+        pause: How the store waits.
+    """
+
+    def __init__(self, path: str, pause: Callable[[float], Awaitable[None]]) -> None:
+        super().__init__(path)
+        self._pause = pause
+
+    def renew(self) -> None:
+        """Nothing tells."""
+
+    async def wait(self) -> None:
+        await self._pause(self._pause_s)
+        self._nothing_came()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class BlockingWait(PauseWait):
     """Waits in the thread that follows. A signal's handler may raise in between."""
 
-    def __init__(self, files: Files, path: str) -> None:
-        super().__init__(path)
-        self._clock = files.clock
+    def __init__(self, files: Files, path: str, pause: Callable[[float], Awaitable[None]]) -> None:
+        super().__init__(path, pause)
         self._notifier = begin_notifier(files)
 
     def renew(self) -> None:
@@ -86,8 +109,7 @@ class BlockingWait(Waiting):
 
     async def wait(self) -> None:
         if self._notifier is None:
-            self._clock.sleep(self._pause_s)
-            self._nothing_came()
+            await super().wait()
         elif self._notifier.wait(self._pause_s):
             self.came()
         else:
