@@ -59,8 +59,8 @@ def encode(value: Json) -> bytes:
     except TypeError:
         # A wide integer, a lone surrogate, a key that is not text, or misuse: the walk tells.
         return _encode_walked(value)
-    # orjson writes null for NaN without a word; "$ss" may be the caller's own key.
-    if _find_null(out) or (_DOLLAR in out and b'"$ss"' in out):
+    # orjson writes null for NaN without a word, and nothing equals NaN; "$ss" may be the caller's own key.
+    if (_find_null(out) and orjson.loads(out) != value) or (_DOLLAR in out and b'"$ss"' in out):
         return _encode_walked(value)
     if len(out) > _SMALL and (_may_be_deep(out) or len(out) > _KEYS_BYTES):
         _check_limits(out)

@@ -74,6 +74,8 @@ def deep(levels: int, value: Any = 1) -> Any:
 
 
 WRAPPED = {
+    "nan beside null": ([None, float("nan")], b'[null,{"$ss":["float","nan"]}]'),
+    "null and nothing else": ([None, [1, None]], b"[null,[1,null]]"),
     "nan": (math.nan, b'{"$ss":["float","nan"]}'),
     "inf": (math.inf, b'{"$ss":["float","inf"]}'),
     "-inf": (-math.inf, b'{"$ss":["float","-inf"]}'),
