@@ -9,7 +9,7 @@ from crash.processes import start as child_process
 from crash.processes import together, wait
 from fs_tools import born, fork, log_of, note, start, store
 
-from session_store.errors import AlreadyExists, HasForks, Locked, NotFound
+from session_store.errors import AlreadyExists, Corrupt, HasForks, Locked, NotFound
 from session_store.ids import SessionId, new_session_id
 from session_store.stores import ANY
 from session_store.stores.fs import layout
@@ -58,6 +58,19 @@ def test_a_fork_needs_a_record_of_a_whole_append(core: FsCore) -> None:
             fork(core, wrong)
     assert [] == list(core.children(parent))
     assert 0 == core.head(fork(core, head)).seq
+
+
+@pytest.mark.parametrize("seq", [1, 2])
+def test_a_record_that_rotted_since_it_was_written_is_not_forked(core: FsCore, seq: int) -> None:
+    """Also the last one, which its writer remembers as it was."""
+    parent = born(core, 2)
+    head = core.position(parent, seq)
+    path = Path(log_of(core, parent))
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[seq] = lines[seq].replace(b'"salt":"', b'"salt":"0', 1)[:-2] + b"}\n"
+    path.write_bytes(b"".join(lines))
+    with pytest.raises((NotFound, Corrupt)):
+        fork(core, head)
 
 
 def test_a_parent_with_a_born_child_is_not_deleted(core: FsCore) -> None:

@@ -12,7 +12,7 @@ from . import forks
 from .log import Log
 from .pending import load
 from .recovery import settle
-from .tip import find_seq
+from .tip import find_seq, read_tip
 
 if TYPE_CHECKING:
     from .core import FsCore
@@ -33,9 +33,7 @@ def prepared_parent(core: "FsCore", parent: Position, child: SessionId) -> Itera
         damage = _settle(target)
         if damage is not None and (damage.seq <= parent.seq or _is_unhealed(target)):
             raise damage
-        # The end of a log that was settled just now is known; a tip from before may have gone.
-        tip = target.tip if damage is None else None
-        if tip is None or tip.head.position != parent:
+        if damage is not None or not _is_last(target, parent):
             _check(target, parent)
         _sync(core, target)
         forks.mark_fork(target.files, parent.session_id, child)
@@ -91,6 +89,21 @@ def _sync(core: "FsCore", target: Log) -> None:
     head = Head(target.session_id, -1, 0, b"")
     if not core.sync(target, target.written(head, end)):
         raise NotFound(f"{target.name}: another program replaced the file")
+
+
+def _is_last(target: Log, parent: Position) -> bool:
+    """Return whether the log ends with *parent*, as it stands there: what is remembered proves nothing."""
+    assert target.file is not None
+    size = target.files.size(target.file)
+    try:
+        tip = read_tip(
+            target.read, size, target.session_id, target.name, allow_masked=target.allow_masked
+        )
+    except Corrupt as damage:
+        if damage.seq <= parent.seq:
+            raise
+        return False
+    return tip.head.position == parent
 
 
 def _check(target: Log, parent: Position) -> None:
