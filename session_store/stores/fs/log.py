@@ -87,7 +87,7 @@ class Log:
         self.mark_seen: str | None = None
         """The failed sync whose pending mark began the present era."""
         self.mark_verified: str | None = None
-        """The one for which this process has put a copy from the device in place."""
+        """The one for which this process has put the present file in place, a copy from the device."""
         self._lost: str | None = None
         self._clock_warned = False
         self._rewrites = 0  # How often bytes may have been cut, and written anew, by others.
@@ -203,7 +203,7 @@ class Log:
 
     def use(self, file: OpenFile | None) -> None:
         """Go on with another file (or none, until it is next needed)."""
-        self.file, self.tip, self._synced = file, None, None
+        self.file, self.tip, self._synced, self.mark_verified = file, None, None, None
         self.opened += 1
         if file is not None:
             self.link.see(file.inode)

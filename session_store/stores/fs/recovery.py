@@ -187,7 +187,7 @@ def _heal(target: Log, job: pending.Job | None) -> None:
     assert target.file is not None
     job = job or _REOPEN
     # Another process may have died behind the copy because a sync failed once more.
-    if target.heal_due or job["inode"] is None or job["id"] != target.mark_verified:
+    if target.heal_due or job["id"] != target.mark_verified:
         job = _copy_from_device(target, job)
     _record(target, pending.drafts_from_json(job["drafts"]), job["offset"])
     _remove(target, "reopen")
