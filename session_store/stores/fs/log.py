@@ -195,7 +195,7 @@ class Log:
             try:
                 if self.files.is_at(self.path, file):
                     return True
-            except OSError:
+            except BaseException:  # Or what a signal's handler raised would keep others out.
                 self.files.unlock(file)
                 raise
             self.files.unlock(file)
