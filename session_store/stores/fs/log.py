@@ -138,7 +138,6 @@ class Log:
                 return False
             # A signal's handler has raised in the middle of an earlier call of this thread.
             self._holder = None
-            self._takers.discard(thread)
             with suppress(RuntimeError):  # This thread has it no more.
                 while True:
                     self._mutex.release()
@@ -171,7 +170,6 @@ class Log:
                 self._takers.discard(thread)
         if taken:
             self._holder = thread
-            self._takers.discard(thread)
         return taken
 
     def _is_inside(self, thread: int) -> bool:
