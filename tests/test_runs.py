@@ -126,6 +126,7 @@ def test_a_line_that_holds_and_follows_is_taken() -> None:
         {"prev": bytes(32)},
         {"salt": b"0" * 31 + b"G"},
         {"salt": b"0" * 31 + b"A"},
+        {"salt": b"0" * 31 + b"?"},
         {"body": b'{"turn_count":1}\r'},
         {"body": b'{"a":\r1}'},
         {"body": b"[1]"},
