@@ -167,7 +167,8 @@ def _to_objects(value: Json, what: str) -> list[Json]:
 
 
 def _exactly(cls: type, value: Json, what: str) -> Json:
-    if not isinstance(value, cls) or (cls is int and isinstance(value, bool)):
+    """Return a *value* whose type is not *cls* itself if it stands for one: a bool stands for no int."""
+    if not isinstance(value, cls) or isinstance(value, bool):
         raise TypeError(f"{what}: {cls.__name__} expected, {type(value).__name__} found")
     return value
 

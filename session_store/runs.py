@@ -11,7 +11,7 @@ Rules of this module:
 import re
 from binascii import hexlify, unhexlify
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, repeat, takewhile
+from itertools import accumulate, count, pairwise, repeat, takewhile
 from operator import add, eq
 from typing import NamedTuple
 
@@ -31,7 +31,6 @@ _USUAL = re.compile(
 
 _HEX = b"0123456789abcdef"
 _LINE_BYTES_MAX = 1024 * 1024  # A longer line is not worth a copy of its body with the salt.
-_BEHIND_HEAD = len(b',"salt":"","body":') + 32
 _new_record = tuple.__new__  # What Record(…) does, in a third of the time.
 
 
@@ -49,8 +48,8 @@ class _Columns(NamedTuple):
     salts: tuple[bytes, ...]
     bodies: list[bytes]
 
-    def records(self, count: int, hashes: Iterable[bytes], offset: int) -> list[Record]:
-        """Return the first *count* lines as records; they stand at *offset* in their log."""
+    def records(self, taken: int, hashes: Iterable[bytes], offset: int) -> list[Record]:
+        """Return the first *taken* lines as records; they stand at *offset* in their log."""
         offsets = accumulate((len(line) + 1 for line in self.lines), initial=offset)
         fields = zip(
             self.seqs,
@@ -64,7 +63,7 @@ class _Columns(NamedTuple):
             self.lines,
             map(len, self.heads),
         )
-        return list(map(_new_record, repeat(Record, count), fields))
+        return list(map(_new_record, repeat(Record, taken), fields))
 
 
 def check_run(buffer: bytes, at: int, before: Head, batch: int, offset: int) -> list[Record]:
@@ -82,21 +81,19 @@ def check_run(buffer: bytes, at: int, before: Head, batch: int, offset: int) -> 
     hashes = _hashes(RECORD_KEY, map(add, repeat(id_bytes(before.session_id)), heads))
     hexes = list(map(hexlify, hashes))
     ends = [line[-TRAIL_SIZE - 1 :] for line in lines]
-    found = zip(links, ends, digests, seqs, times, batches, strict=True)
-    wanted = zip(
-        [hexlify(before.hash), *hexes[:-1]],
-        [b'},"hash":"%b"}' % text for text in hexes],
-        map(hexlify, _hashes(BODY_KEY, map(add, salts, bodies))),
-        range(before.seq + 1, before.seq + 1 + len(lines)),
-        map(max, times, [before.ts, *times[:-1]]),
-        [
-            was - 1 if was else left
-            for was, left in zip([batch, *batches[:-1]], batches, strict=True)
-        ],
-        strict=True,
+    taken = min(
+        _agreeing(links, [hexlify(before.hash), *hexes]),
+        _agreeing(ends, [b'},"hash":"%b"}' % text for text in hexes]),
+        _agreeing(digests, map(hexlify, _hashes(BODY_KEY, map(add, salts, bodies)))),
+        _agreeing(seqs, count(before.seq + 1)),
+        _agreeing(times, map(max, times, [before.ts, *times])),
+        _agreeing(
+            batches,
+            [was - 1 if was else left for was, left in pairwise([batch, *batches])],
+        ),
+        _hex(salts),
     )
-    count = min(_agreeing(found, wanted), _hex(salts))
-    return columns.records(count, hashes, offset)
+    return columns.records(taken, hashes, offset)
 
 
 def recall_run(buffer: bytes, at: int, before: Head, offset: int, end: int) -> list[Record]:
@@ -110,27 +107,31 @@ def recall_run(buffer: bytes, at: int, before: Head, offset: int, end: int) -> l
     if columns is None:
         return []
     hexes = [line[-66:-2] for line in columns.lines]
-    found = zip(columns.seqs, columns.links, strict=True)
-    wanted = enumerate([hexlify(before.hash), *hexes], before.seq + 1)
-    count = min(_agreeing(found, wanted), _hex(hexes))
-    return columns.records(count, map(unhexlify, hexes), offset)
+    taken = min(
+        _agreeing(columns.seqs, count(before.seq + 1)),
+        _agreeing(columns.links, [hexlify(before.hash), *hexes]),
+        _hex(hexes),
+    )
+    return columns.records(taken, map(unhexlify, hexes), offset)
 
 
 def _columns(buffer: bytes, at: int, stop: int) -> _Columns | None:
     """Return the lines of the usual form that end before *stop*; None if the first is of another."""
     lines: list[bytes] = []
     groups: list[tuple[bytes, ...]] = []
+    bodies: list[bytes] = []
     usual, find, begin = _USUAL.match, buffer.find, at
-    while 0 <= (end := find(b"\n", begin, stop)) <= begin + _LINE_BYTES_MAX:
+    while (end := find(b"\n", begin, stop)) <= begin + _LINE_BYTES_MAX:
         match = usual(buffer, begin, end)
-        if match is None:
+        if match is None:  # Also where there is no LF: nothing ends before −1.
             break
         lines.append(buffer[begin:end])
         groups.append(match.groups())
+        bodies.append(buffer[match.end() - 1 : end - TRAIL_SIZE])
         begin = end + 1
-    if (wrong := buffer.find(b"\r", at, begin)) >= 0:
-        count = buffer.count(b"\n", at, wrong)
-        del lines[count:], groups[count:]
+    if (wrong := buffer.find(b"\r", at, begin)) != -1:
+        good = buffer.count(b"\n", at, wrong)
+        del lines[good:], groups[good:], bodies[good:]
     if not lines:
         return None
     heads, seqs, times, kinds, batches, links, digests, salts = zip(*groups, strict=True)
@@ -144,10 +145,7 @@ def _columns(buffer: bytes, at: int, stop: int) -> _Columns | None:
         links,
         digests,
         salts,
-        [
-            line[len(head) + _BEHIND_HEAD : -TRAIL_SIZE]
-            for line, head in zip(lines, heads, strict=True)
-        ],
+        bodies,
     )
 
 

@@ -2,7 +2,19 @@
 
 import pytest
 
-from session_store.chain import TRAIL_SIZE, Invalid, check_line, compute_hash, other_version
+from session_store.chain import (
+    SAFE_INT_MAX,
+    TRAIL_SIZE,
+    Head,
+    Invalid,
+    check_line,
+    check_link,
+    compute_hash,
+    link,
+    make_draft,
+    other_version,
+    root_head,
+)
 from session_store.testing.story import MASKED, ROOT, told
 
 LINE = told().lines[2][:-1]
@@ -43,3 +55,24 @@ def test_a_version_stands_behind_a_colon() -> None:
     assert 2 == other_version(b'{"v":2}', ROOT)
     assert other_version(b'{"v"2}', ROOT) is None
     assert 12 == other_version(b'{"v":12', ROOT)
+
+
+def test_the_end_of_a_record_alone_does_not_begin_as_one() -> None:
+    """Nothing stands before it: its place is the beginning of the line."""
+    with pytest.raises(Invalid, match=r"^the line does not begin as a record$"):
+        check_line(LINE[-TRAIL_SIZE:], ROOT)
+
+
+def test_the_largest_time_is_written_and_read() -> None:
+    data, head = link(root_head(ROOT), 0, [make_draft("future", b"{}", bytes(16), SAFE_INT_MAX)])
+    assert SAFE_INT_MAX == head.ts == check_line(data[:-1], ROOT).ts
+
+
+def test_the_second_record_links_to_the_first() -> None:
+    """To its hash; only what a first record links to is checked elsewhere."""
+    first, second = told().record(0), told().record(1)
+    before = Head(ROOT, 0, first.ts, first.hash)
+    check_link(second, before, first.batch)
+    with pytest.raises(Invalid, match="prev_hash"):
+        check_link(second, before._replace(hash=bytes(32)), first.batch)
+    check_link(first, root_head(ROOT)._replace(hash=bytes(32)), 0)

@@ -84,6 +84,10 @@ class Result(enum.StrEnum):
     DONE = "done"
 
 
+class Turn(enum.IntEnum):
+    SECOND = 2
+
+
 ACCEPTED = {
     "objects of an SDK": (
         ss.UserInput([Item("message", "x")]),
@@ -91,6 +95,7 @@ ACCEPTED = {
     ),
     "a tuple of items": (ss.ToolResults(({},)), b'{"items":[{}]}'),
     "a config class": (ss.ConfigChanged(Item("a", "b")), b'{"config":{"type":"a","text":"b"}}'),  # type: ignore[arg-type]
+    "a number enum": (ss.TurnEnd(Turn.SECOND), b'{"turn_count":2}'),
     "a text enum": (ss.RunCompleted(Result.DONE), b'{"result":"done","interrupted":false}'),
 }
 

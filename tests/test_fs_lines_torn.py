@@ -44,8 +44,10 @@ def test_a_replica_that_was_killed_in_a_write_goes_on_with_the_same_bytes(
     assert lines == path.read_bytes()
 
 
-def test_what_a_torn_piece_held_is_kept(source: FsCore, replica: FsCore) -> None:
-    """Nothing is ever cut that was not copied first."""
+def test_what_a_torn_piece_held_is_kept(
+    source: FsCore, replica: FsCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is ever cut that was not copied first, and where to is said."""
     session_id = born(source)
     replica.append_lines(session_id, log_of(source, session_id).read_bytes())
     source.append(session_id, [note()], expected=ANY)
@@ -53,6 +55,8 @@ def test_what_a_torn_piece_held_is_kept(source: FsCore, replica: FsCore) -> None
     replica.append_lines(session_id, log_of(source, session_id).read_bytes())
     [kept] = Path(replica.files.root, "quarantine").iterdir()
     assert b"a torn piece" == kept.read_bytes()
+    said = f"{session_id}: unfinished, 12 bytes kept in quarantine/{kept.name}"
+    assert [said] == caplog.messages
 
 
 def test_lines_that_do_not_fit_leave_a_torn_log_as_it_is(source: FsCore, replica: FsCore) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from threading import Thread
 
 import pytest
-from attrs import frozen
+from attrs import define
 from fs_tools import born, note, records
 from log_tools import Ticking, rival
 
@@ -55,18 +55,22 @@ def test_waiting_begins_with_short_pauses_and_ends_in_time(log: Log) -> None:
     log.unlock()
 
 
-@frozen
+@define
 class Asked:
     """A mutex that is always free, and notes how long one would have waited for it."""
 
     timeouts: list[float]
+    taken: int = 0
 
     def acquire(self, timeout: float) -> bool:
         self.timeouts.append(round(timeout, 6))
+        self.taken += 1
         return True
 
     def release(self) -> None:
-        """It is free."""
+        if not self.taken:
+            raise RuntimeError("nobody has it")
+        self.taken -= 1
 
 
 def test_other_threads_are_waited_for_as_long_as_there_is_time(log: Log) -> None:

@@ -15,7 +15,7 @@ from session_store.stores.fs.directories import ensure_directory
 from session_store.stores.fs.log import Log
 from session_store.stores.fs.names import Names
 from session_store.stores.fs.quarantine import write_all
-from session_store.testing.faults import CHANGES, LOOKS, FaultyMemory, Short, error
+from session_store.testing.faults import CHANGES, LOOKS, Call, FaultyMemory, Short, error, failing
 from session_store.testing.story import MASKED, ROOT, told
 
 
@@ -139,6 +139,31 @@ def test_a_write_without_its_last_byte_counts(core: FsCore, log: Log, missing: i
     assert list(range(seq + 1)) == [r.seq for r in records(core, log.session_id)]
 
 
+class Alarm(Exception):
+    """What somebody's handler of a signal may raise, anywhere."""
+
+
+@pytest.mark.parametrize("where", ["is_at", "read", "write", "truncate", "sync_data"])
+def test_what_a_signals_handler_raises_is_no_error_of_the_file(
+    core: FsCore, log: Log, where: str
+) -> None:
+    """It passes through as it is; nobody is kept out, and the next append goes on."""
+
+    def plan(call: Call) -> Alarm | Short | None:
+        if call.name == where and call.path == log.path:
+            return Alarm()
+        return Short(9) if where == "truncate" and call.name == "write" else None
+
+    log.files.watched, log.files.plan = CHANGES | LOOKS, plan
+    with pytest.raises(Alarm):
+        core.append(log.session_id, [note()], expected=ANY)
+    del log.files.plan
+    other = FsCore(log.files.another_process())
+    other.append(log.session_id, [note()], expected=ANY)
+    core.append(log.session_id, [note()], expected=ANY)
+    assert "extension" == records(core, log.session_id)[-1].kind
+
+
 # -- the sync ------------------------------------------------------------------------------------
 
 
@@ -193,6 +218,21 @@ def test_a_sync_of_a_file_that_is_no_longer_at_the_path_is_none(log: Log) -> Non
     assert log.sync(found) is False
 
 
+def test_a_sync_of_the_file_before_covers_nothing_of_the_present_one(log: Log) -> None:
+    """Another process has healed the log meanwhile: what was appended since is in its copy."""
+    first = written(log)
+    other = FsCore(log.files.another_process())
+    other.files.plan = failing("sync_data", code=errno.EIO)
+    with pytest.raises(DurabilityLost):
+        other.append(log.session_id, [note()], expected=ANY)
+    other.append(log.session_id, [note()], expected=ANY)
+    second = written(log)
+    assert log.sync(first) is False
+    before = len(syncs(log.files))
+    assert log.sync(second) is True
+    assert ("sync_data", log.path) in syncs(log.files)[before:]
+
+
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE], ids=errno.errorcode.get)
 def test_a_directory_without_a_descriptor_for_it_is_no_failed_sync(log: Log, code: int) -> None:
     """Nothing was tried, so nothing was lost; the next sync brings it to the device."""
@@ -207,6 +247,15 @@ def test_a_directory_without_a_descriptor_for_it_is_no_failed_sync(log: Log, cod
     del other.files.plan
     assert other.sync(found)
     assert not other.heal_due
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE], ids=errno.errorcode.get)
+def test_a_sync_that_was_tried_has_failed_whatever_the_system_calls_it(log: Log, code: int) -> None:
+    found = written(log)
+    log.files.plan = lambda call: error(code, call) if call.name == "sync_data" else None
+    with pytest.raises(DurabilityLost):
+        log.sync(found)
+    assert log.heal_due
 
 
 def test_a_directory_that_cannot_be_opened_to_be_synced_is_a_failed_sync(log: Log) -> None:

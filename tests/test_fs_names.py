@@ -93,6 +93,18 @@ def test_a_failed_sync_of_a_directory_loses_every_name_that_it_was_for(core: FsC
         assert "disk" == core.append(session_id, [note()], cursor=later).level
 
 
+def test_a_name_that_only_an_append_has_seen_is_lost_as_well(core: FsCore) -> None:
+    """What was written under it may be found under no name."""
+    first, second = ids(2)
+    core.append(second, [note()], expected=ANY, durability="os")
+    core.files.plan = lambda call: error(errno.EIO, call) if call.name == "sync_directory" else None
+    with pytest.raises(DurabilityLost):
+        core.append(first, [note()], expected=ANY)
+    del core.files.plan
+    with pytest.raises(DurabilityLost):
+        core.flush(second)
+
+
 def test_who_waits_for_a_sync_that_was_begun_before_asks_for_another(core: FsCore) -> None:
     """The name may have come too late for the first one."""
     names = Names(core.files)

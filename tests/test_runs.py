@@ -87,7 +87,11 @@ def test_what_does_not_follow_is_not_taken(change: Callable[[list[bytes]], list[
 
 
 def forged(**changes: object) -> list[bytes]:
-    """Return the first three lines and one that holds by itself, with *changes*."""
+    """
+    Return the first three lines and one that holds by itself, with *changes*.
+
+    Its digest is that of *committed*, if there is one.
+    """
     last = slowly(LINES)[2]
     fields = {"seq": 3, "ts": last.ts, "kind": b"turn_end", "batch": 0, "prev": last.hash}
     fields |= {"body": b'{"turn_count":1}', "salt": b"0" * 32, **changes}
@@ -98,7 +102,7 @@ def forged(**changes: object) -> list[bytes]:
         fields["kind"],
         fields["batch"],
         fields["prev"].hex().encode(),
-        body_digest(salt, fields["body"]),
+        body_digest(salt, fields.get("committed", fields["body"])),
     )
     hash_ = compute_hash(ROOT, head).hex().encode()
     return [
@@ -122,9 +126,12 @@ def test_a_line_that_holds_and_follows_is_taken() -> None:
         {"prev": bytes(32)},
         {"salt": b"0" * 31 + b"G"},
         {"salt": b"0" * 31 + b"A"},
+        {"salt": b"0" * 31 + b"?"},
         {"body": b'{"turn_count":1}\r'},
         {"body": b'{"a":\r1}'},
         {"body": b"[1]"},
+        {"body": b"[1}"},
+        {"body": b"[1}", "committed": b":[1}"},
         {"body": b"{"},
         {"body": b'{"a":1]'},
         {"body": b"{" + b" " * LINE_BYTES_MAX + b"}"},
@@ -135,6 +142,15 @@ def test_a_line_that_holds_by_itself_alone_is_not_taken(changes: dict[str, objec
     lines = forged(**changes)
     assert 2 == len(quickly(lines))
     assert len(slowly(lines)[1:]) == (3 if changes == {"ts": 10**15} else 2)
+
+
+@pytest.mark.parametrize(("more", "taken"), [(0, 3), (1, 2)])
+def test_a_line_of_a_mebibyte_is_taken_and_no_longer_one(more: int, taken: int) -> None:
+    """The slow way takes that one: a copy of its body with the salt is not worth it."""
+    least = len(forged(body=b'{"a":""}')[3])
+    lines = forged(body=b'{"a":"%b"}' % (b"x" * (2**20 - least + more)))
+    assert taken == len(quickly(lines))
+    assert slowly(lines)[1 : taken + 1] == quickly(lines)
 
 
 def test_inside_an_append_the_number_of_records_left_must_fall() -> None:
@@ -195,3 +211,10 @@ def test_recalling_leaves_a_changed_line_to_the_slow_way(line: bytes) -> None:
     before = Head(ROOT, 0, 0, slowly(LINES)[0].hash)
     found = recall_run(joined(lines), OFFSETS[1], before, OFFSETS[1], OFFSETS[-1])
     assert [1, 2] == [record.seq for record in found]
+
+
+def test_where_the_first_line_is_not_of_the_usual_form_nothing_is_taken() -> None:
+    before = Head(ROOT, 0, 0, slowly(LINES)[0].hash)
+    for buffer in (b"", b"\n", b"\r\n", b"{}\n", LINES[1]):
+        assert [] == check_run(buffer, 0, before, 0, 0)
+        assert [] == recall_run(buffer, 0, before, 0, 1 << 40)

@@ -87,7 +87,7 @@ class Log:
         self.mark_seen: str | None = None
         """The failed sync whose pending mark began the present era."""
         self.mark_verified: str | None = None
-        """The one for which this process has put a copy from the device in place."""
+        """The one for which this process has put the present file in place, a copy from the device."""
         self._lost: str | None = None
         self._clock_warned = False
         self._rewrites = 0  # How often bytes may have been cut, and written anew, by others.
@@ -138,7 +138,6 @@ class Log:
                 return False
             # A signal's handler has raised in the middle of an earlier call of this thread.
             self._holder = None
-            self._takers.discard(thread)
             with suppress(RuntimeError):  # This thread has it no more.
                 while True:
                     self._mutex.release()
@@ -171,7 +170,6 @@ class Log:
                 self._takers.discard(thread)
         if taken:
             self._holder = thread
-            self._takers.discard(thread)
         return taken
 
     def _is_inside(self, thread: int) -> bool:
@@ -195,7 +193,7 @@ class Log:
             try:
                 if self.files.is_at(self.path, file):
                     return True
-            except OSError:
+            except BaseException:  # Or what a signal's handler raised would keep others out.
                 self.files.unlock(file)
                 raise
             self.files.unlock(file)
@@ -203,7 +201,7 @@ class Log:
 
     def use(self, file: OpenFile | None) -> None:
         """Go on with another file (or none, until it is next needed)."""
-        self.file, self.tip, self._synced = file, None, None
+        self.file, self.tip, self._synced, self.mark_verified = file, None, None, None
         self.opened += 1
         if file is not None:
             self.link.see(file.inode)

@@ -131,7 +131,7 @@ def replace_mark(target: Log) -> Recovery:
     return kept
 
 
-_REOPEN: pending.Job = {"job": "reopen", "id": "", "drafts": [], "inode": None, "offset": 0}
+_REOPEN: pending.Job = {"job": "reopen", "id": "", "drafts": [], "inode": None}
 
 
 def cut(target: Log, tip: Tip, cause: str) -> Recovery:
@@ -187,7 +187,7 @@ def _heal(target: Log, job: pending.Job | None) -> None:
     assert target.file is not None
     job = job or _REOPEN
     # Another process may have died behind the copy because a sync failed once more.
-    if target.heal_due or job["inode"] is None or job["id"] != target.mark_verified:
+    if target.heal_due or job["id"] != target.mark_verified:
         job = _copy_from_device(target, job)
     _record(target, pending.drafts_from_json(job["drafts"]), job["offset"])
     _remove(target, "reopen")
@@ -219,8 +219,6 @@ def _copy_from_device(target: Log, job: pending.Job) -> pending.Job:
         files.try_lock(copy)  # Ours alone so far; held on when it takes the log's place.
         for offset in range(0, end, _CHUNK):
             write_all(files, copy, target.read(min(_CHUNK, end - offset), offset))
-        if tail.state == "missing_lf":
-            write_all(files, copy, b"\n")
         files.sync(copy)
         files.rename(temp, target.path)
     except BaseException:
