@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from attrs import define, field
 from blake3 import blake3
 
-from ..chain import Draft, Head, Record, check_line, fork_head, link, make_draft, mask_digest
+from ..chain import (
+    Draft,
+    Head,
+    Record,
+    check_line,
+    erased_body,
+    fork_head,
+    link,
+    make_draft,
+    mask_digest,
+)
 from ..chain import root_head as _root_head
 from ..codec import encode_body
 from ..entries import (
@@ -123,11 +133,6 @@ class Story:
         parent = self.position(seq)
         start = SessionStart(session_id, forked_from=parent.to_json())
         return Story(session_id, parent, self.seed).append(start)
-
-
-def erased_body(size: int) -> bytes:
-    """Return the erased form of a BODY, *size* bytes long."""
-    return b',"salt":null,"body":null'.ljust(size)
 
 
 def begun(session_id: SessionId = ROOT, *, seed: str = "") -> Story:

@@ -6,11 +6,11 @@ How one append goes, and why in this order, is told in docs/DESIGN.md.
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ...chain import Draft, fork_head, root_head
-from ...entries import Durability, Position, Receipt
+from ...entries import Durability, Json, Position, Receipt
 from ...errors import (
     AlreadyExists,
     Corrupt,
@@ -27,6 +27,7 @@ from . import forks
 from .appending import append_lines
 from .birth import WholeBirth, born_in_place, make_and_lock
 from .deletion import begin_delete, finish_delete
+from .erasing import erase
 from .files import Files, SyncFailed
 from .keys import claim_key
 from .listing import session_ids
@@ -355,6 +356,26 @@ class FsCore(FsReading):
         target = self.log(self.check_id(session_id))
         with self.locked(target):
             return repair(target)
+
+    def erase(
+        self,
+        session_id: SessionId,
+        targets: Sequence[Position],
+        *,
+        reason: str,
+        by: str | None = None,
+        replacements: Mapping[int, Mapping[str, Json]] | None = None,
+        turns: Collection[int] = (),
+    ) -> Receipt:
+        return erase(
+            self,
+            session_id,
+            targets,
+            reason=reason,
+            by=by,
+            replacements=replacements,
+            turns=turns,
+        )
 
     def append_trace(self, session_id: SessionId, data: bytes) -> int:
         return append_trace(self.files, self.check_id(session_id), data)

@@ -19,6 +19,7 @@ from ...entries import Recovery
 from ...errors import DurabilityLost, NotFound, SessionStoreError
 from ...scan import Tail
 from . import layout, pending
+from .blanking import finish_erase
 from .deletion import finish_delete
 from .finding import check_damage, holds, scan
 from .log import Log
@@ -59,12 +60,15 @@ def settle(target: Log, era: object = None, *, cuts: bool = True) -> Tip:
     if tip.tail.state == "missing_lf":  # Perhaps of the very record of the cut.
         _mend_line_end(target, tip.tail)
         tip = target.refresh()
+    if erasure := next((job for job in jobs if job["job"] == "erase"), None):
+        finish_erase(target, erasure)
+        tip = target.refresh()
     return tip
 
 
 def finish_jobs(target: Log, jobs: Sequence[pending.Job]) -> None:
     """
-    Do what the pending mark says was left to do.
+    Do what the pending mark says was left to do; an erasure waits for a clean tail.
 
     Raises:
         NotFound: That was a delete.
