@@ -10,10 +10,12 @@ from attrs import define, field
 from blake3 import blake3
 
 from ..chain import (
+    TRAIL_SIZE,
     Draft,
     Head,
     Record,
     check_line,
+    check_named,
     erased_body,
     fork_head,
     link,
@@ -114,11 +116,15 @@ class Story:
         targets = [self.target(seq) for seq in seqs]
         return self.append(Redaction(targets, "asked for", replacements=replacements))
 
-    def erase(self, seq: int) -> "Story":
-        """Blank a body in place, at the old length."""
-        line = self.lines[seq]
-        start, end = self.record(seq).head_size, len(line) - 76
-        self.lines[seq] = line[:start] + erased_body(end - start) + line[end:]
+    def erase(self, seq: int, *, begin: int = 0, end: int | None = None) -> "Story":
+        """Blank a body in place, at the old length; or its bytes from *begin* to *end* alone."""
+        line = self.lines[seq].removesuffix(b"\n")
+        start = check_named(line, self.session_id).head_size
+        body, trail = line[start:-TRAIL_SIZE], line[-TRAIL_SIZE:]
+        size = len(body)
+        end = size if end is None else min(end, size)
+        body = body[:begin] + erased_body(size)[begin:end] + body[end:]
+        self.lines[seq] = line[:start] + body + trail + b"\n"
         return self
 
     def mask(self, seq: int, body: bytes) -> "Story":
