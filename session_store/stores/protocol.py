@@ -39,6 +39,9 @@ class Cursor:
     place: Any = field(default=None, repr=False)
 
 
+NEVER_ERASED = frozenset({"redaction", "seal", "recovery"})
+"""Kinds that say what was done to the log, and hold nothing of its users."""
+
 Expected: TypeAlias = Position | Literal[_Any.ANY]
 """The head that an append is made for."""
 

@@ -6,11 +6,11 @@ How one append goes, and why in this order, is told in docs/DESIGN.md.
 
 import os
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ...chain import Draft, fork_head, root_head
-from ...entries import Durability, Json, Position, Receipt
+from ...entries import Durability, Position, Receipt
 from ...errors import (
     AlreadyExists,
     Corrupt,
@@ -23,11 +23,10 @@ from ...errors import (
 )
 from ...ids import SessionId, parse_session_id
 from ..protocol import Cursor, Expected, Repair
-from . import forks
+from . import erasing, forks
 from .appending import append_lines
 from .birth import WholeBirth, born_in_place, make_and_lock
 from .deletion import begin_delete, finish_delete
-from .erasing import erase
 from .files import Files, SyncFailed
 from .keys import claim_key
 from .listing import session_ids
@@ -357,25 +356,7 @@ class FsCore(FsReading):
         with self.locked(target):
             return repair(target)
 
-    def erase(
-        self,
-        session_id: SessionId,
-        targets: Sequence[Position],
-        *,
-        reason: str,
-        by: str | None = None,
-        replacements: Mapping[int, Mapping[str, Json]] | None = None,
-        turns: Collection[int] = (),
-    ) -> Receipt:
-        return erase(
-            self,
-            session_id,
-            targets,
-            reason=reason,
-            by=by,
-            replacements=replacements,
-            turns=turns,
-        )
+    erase = erasing.erase
 
     def append_trace(self, session_id: SessionId, data: bytes) -> int:
         return append_trace(self.files, self.check_id(session_id), data)

@@ -15,6 +15,7 @@ from ...errors import NotErasable, NotFound, StoreFull
 from ...ids import SessionId
 from ...redacted import find_redactions
 from ...values import encode, parse
+from ..protocol import NEVER_ERASED
 from . import pending
 from .blanking import erase_job
 from .log import Log, Written
@@ -23,9 +24,6 @@ from .tip import find_seqs
 
 if TYPE_CHECKING:
     from .core import FsCore
-
-NEVER_ERASED = frozenset({"redaction", "seal", "recovery"})
-"""Kinds that say what was done to the log, and hold nothing of its users."""
 
 _IDENTITY = ("format", "session_id", "forked_from", "compacted_from")
 _TARGETS_MAX = 5_000
