@@ -43,20 +43,13 @@ class Copy:
 
 @define
 class Wanted:
-    """
-    What copies are recognised by: digests alone, whatever the size of the bodies.
+    """What copies are recognised by: digests alone, whatever the size of the bodies."""
 
-    Attributes:
-        kinds: Of the records that were added, in their order.
-    """
-
-    kinds: list[str] = field(factory=list, init=False)
     _records: set[tuple[int, str, bytes]] = field(factory=set, init=False)
     _values: set[bytes] = field(factory=set, init=False)
 
     def add(self, record: Record) -> None:
         """Look for copies of *record*, too."""
-        self.kinds.append(record.kind)
         if record.body is None or record.withheld is not None:
             return
         self._records.add(_key(record.ts, record.kind, record.body))

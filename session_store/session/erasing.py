@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from ..chain import Record, is_blank
 from ..codec import decode_body, encode_body, hashed_entry, typed
@@ -88,29 +88,54 @@ async def erase(
     """
     session_id = parse_session_id(session_id)
     owner, chosen = await _choose(store, session_id, what)
-    wanted, targets = Wanted(), list[Position]()
-    given: dict[str, Body] = {}
+    plan = _Plan(owner, replacement)
     async for record in chosen:
-        if replacement is not None and record.kind not in given:
-            given[record.kind] = _checked(owner, record.kind, replacement)
-        if replacement is not None or not is_blank(record):
-            targets.append(Position(owner, record.seq, record.hash))
-            wanted.add(record)
-    copies, unsearched = await find_copies(store, owner, wanted, given, strict=with_copies)
+        plan.add(record)
+    copies, unsearched = await find_copies(
+        store, owner, plan.wanted, plan.given, strict=with_copies
+    )
     if with_copies:
         await _erase_copies(store, copies, reason=reason, by=by)
     receipt = None
-    if targets:
-        kinds = dict(zip((t.seq for t in targets), wanted.kinds, strict=True))
+    if plan.targets:
         receipt = await store.erase(
             owner,
-            targets,
+            plan.targets,
             reason=reason,
             by=by,
-            replacements={seq: given[kind] for seq, kind in kinds.items() if kind in given},
-            turns=await _turns(store, targets) if with_trace else (),
+            replacements=plan.replacements,
+            turns=await _turns(store, plan.targets) if with_trace else (),
         )
-    return Erasure(targets, receipt, [copy.position for copy in copies], unsearched)
+    return Erasure(plan.targets, receipt, [copy.position for copy in copies], unsearched)
+
+
+@define
+class _Plan:
+    """
+    What is to be erased in one log.
+
+    Attributes:
+        given: The replacement as a body of each kind that is met.
+        replacements: The same by seq.
+    """
+
+    _owner: SessionId
+    _replacement: Body | None
+    targets: list[Position] = field(factory=list, init=False)
+    wanted: Wanted = field(factory=Wanted, init=False)
+    given: dict[str, Body] = field(factory=dict, init=False)
+    replacements: dict[int, Body] = field(factory=dict, init=False)
+
+    def add(self, record: Record) -> None:
+        """Take *record* unless it is erased already and nothing else shall be given out."""
+        if self._replacement is None and is_blank(record):
+            return
+        self.targets.append(Position(self._owner, record.seq, record.hash))
+        self.wanted.add(record)
+        if self._replacement is not None:
+            if record.kind not in self.given:
+                self.given[record.kind] = _checked(self._owner, record.kind, self._replacement)
+            self.replacements[record.seq] = self.given[record.kind]
 
 
 async def _choose(
