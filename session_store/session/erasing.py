@@ -96,16 +96,8 @@ async def erase(
     )
     if with_copies:
         await _erase_copies(store, copies, reason=reason, by=by)
-    receipt = None
-    if plan.targets:
-        receipt = await store.erase(
-            owner,
-            plan.targets,
-            reason=reason,
-            by=by,
-            replacements=plan.replacements,
-            turns=await _turns(store, plan.targets) if with_trace else (),
-        )
+    turns = await _turns(store, plan.targets) if with_trace and plan.targets else set[int]()
+    receipt = await plan.carry_out(store, reason=reason, by=by, turns=turns)
     return Erasure(plan.targets, receipt, [copy.position for copy in copies], unsearched)
 
 
@@ -136,6 +128,21 @@ class _Plan:
             if record.kind not in self.given:
                 self.given[record.kind] = _checked(self._owner, record.kind, self._replacement)
             self.replacements[record.seq] = self.given[record.kind]
+
+    async def carry_out(
+        self, store: Store, *, reason: str, by: str | None, turns: set[int]
+    ) -> Receipt | None:
+        """Erase what was taken; return None if that is nothing."""
+        if not self.targets:
+            return None
+        return await store.erase(
+            self._owner,
+            self.targets,
+            reason=reason,
+            by=by,
+            replacements=self.replacements,
+            turns=turns,
+        )
 
 
 async def _choose(
