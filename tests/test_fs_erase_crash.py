@@ -145,9 +145,15 @@ def test_power_loss_at_any_call_leaves_the_old_or_the_erased_state() -> None:
     assert halves > 0
 
 
-def test_power_loss_behind_the_receipt_brings_nothing_back() -> None:
-    """What was told to be erased is erased on the device."""
+@pytest.mark.parametrize("settled", [True, False])
+def test_power_loss_behind_the_receipt_brings_nothing_back(settled: bool) -> None:
+    """What was told to be erased is erased on the device, and all before it is there."""
     was = scene()
+    if not settled:
+        files = FaultyMemory()
+        files.clock = Soon()
+        session_id, secret = with_secret(FsCore(files, durability="os"))
+        was = Scene(files, session_id, secret)
     was.erase()
     for after in was.files.power_losses():
         assert [] == left_of(after, [was.secret])

@@ -43,6 +43,20 @@ async def test_a_named_record_that_is_blank_in_part_is_unfinished(
         assert ([2], 8) == ([p.seq for p in state.withheld], state.entries_count)
 
 
+async def test_neighbours_that_are_blank_in_part_are_told_apart(tmp_path: Path) -> None:
+    """A power cut may leave several; each is found by its seq."""
+    story = told().redact(2, 3, 4).erase(2, end=20).erase(3, end=30).erase(4)
+    assert [("erasure-unfinished", 2), ("erasure-unfinished", 3), ("erased", 4)] == await both(
+        tmp_path, story
+    )
+    async with await ss.open_store(tmp_path) as store:
+        for seq in (2, 3, 4):
+            record = await store.record(ROOT, seq)
+            assert (seq, told().record(seq).hash, None) == (record.seq, record.hash, record.body)
+        with pytest.raises(ss.NotFound):
+            await store.record(ROOT, 99)
+
+
 async def test_a_record_blank_to_its_end_is_erased(tmp_path: Path) -> None:
     assert [("erased", 2)] == await both(tmp_path, told().redact(2).erase(2, end=SIZE))
 

@@ -104,6 +104,20 @@ async def test_what_names_no_entry_is_refused(store: ss.Store) -> None:
         await ss.erase(store, session.id, range(-1, 3), reason="leak")
 
 
+async def test_one_replacement_may_stand_for_many(store: ss.Store) -> None:
+    session = await told_secret(store)
+    await session.save_delta([user(SECRET)])
+    replacement = {"items": [user("gone")]}
+    await ss.erase(
+        store,
+        session.id,
+        lambda entry: entry.kind == "user_input",
+        reason="leak",
+        replacement=replacement,
+    )
+    assert 3 == texts(await ss.restore(store, session.id)).count("gone")
+
+
 async def test_a_replacement_is_replayed(store: ss.Store) -> None:
     """It must be a body of the kind; what it leaves out is written down as its absence means."""
     session = await told_secret(store)
@@ -270,6 +284,48 @@ async def test_a_copy_that_cannot_be_read_is_named(fs_store: ss.FsStore, tmp_pat
     done = await ss.erase(fs_store, session.id, 7, reason="leak", with_copies=True)
     assert [copies[0].id] == done.unsearched
     assert [(copies[1].id, 7)] == [(p.session_id, p.seq) for p in done.copies]
+
+
+async def test_copies_are_found_though_a_session_in_between_was_deleted(store: ss.Store) -> None:
+    """By time and bytes; an equal prompt alone proves nothing then."""
+    session = await told_secret(store, system_prompt=SECRET)
+    between = await ss.fork(store, session.id)
+    flat = await ss.flatten(store, between.id)
+    await ss.delete(store, between.id)
+    done = await ss.erase(store, session.id, range(8), reason="leak", with_copies=True)
+    assert list(range(1, 8)) == [p.seq for p in done.copies]
+    assert {flat.id} == {p.session_id for p in done.copies}
+    assert SECRET == (await ss.restore(store, flat.id)).system_prompt
+
+
+class Ghosts(ss.MemoryStore):
+    """Lists sessions that somebody deletes in this moment, and one whose source is itself."""
+
+    gone: tuple[ss.SessionId, ...] = ()
+    ring: tuple[ss.SessionId, ...] = ()
+
+    async def origin(self, session_id: ss.SessionId) -> ss.SessionOrigin:
+        if session_id in self.gone[:1]:
+            raise ss.NotFound("deleted")
+        if session_id in self.ring:
+            return ss.SessionOrigin(await self.head(session_id))
+        return await super().origin(session_id)
+
+    async def read(self, session_id: ss.SessionId, *limits: Any) -> Any:
+        if session_id in self.gone:
+            raise ss.NotFound("deleted")
+        async for batch in super().read(session_id, *limits):
+            yield batch
+
+
+async def test_copies_that_are_deleted_meanwhile_are_passed_over() -> None:
+    """Nor does a walk along claimed sources go on for ever."""
+    store = Ghosts()
+    session = await told_secret(store)
+    copies = [(await ss.flatten(store, session.id)).id for _ in range(4)]
+    store.gone, store.ring = tuple(copies[:2]), (copies[2],)
+    done = await ss.erase(store, session.id, 7, reason="leak", with_copies=True)
+    assert [copies[3]] == [p.session_id for p in done.copies]
 
 
 async def test_an_interrupted_erasure_of_copies_finds_the_rest_again(store: ss.Store) -> None:

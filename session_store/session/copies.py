@@ -4,8 +4,8 @@ Copies of entries in other sessions: of one that was copied, flattened or compac
 Rules of this module:
   * A copied record has kind, time and body of its source, byte for byte, under a salt of its own.
   * A first record is made anew: in it, the same items and the same prompt are looked for.
-  * Equal bodies of another time are no copies, and only sessions that descend from the
-    entries' own are looked at.
+  * Equal bodies of another time are no copies. Looked at are sessions that descend from the
+    entries' own; where one in between was deleted, its copies too, but for their first records.
 """
 
 from collections.abc import Mapping, Sequence
@@ -123,10 +123,10 @@ async def find_copies(
         Corrupt: See *strict*.
     """
     copies, unsearched = list[Copy](), list[SessionId]()
-    for session_id in await _holders(store, owner, unsearched):
+    for session_id, is_certain in await _holders(store, owner, unsearched):
         held: list[Copy] = []
         try:
-            await _search(store, session_id, wanted, given, held)
+            await _search(store, session_id, wanted, given, held, with_first=is_certain)
         except NotFound:
             continue  # Deleted since it was listed.
         except Corrupt:
@@ -140,8 +140,12 @@ async def find_copies(
 
 async def _holders(
     store: Store, owner: SessionId, unsearched: list[SessionId]
-) -> Sequence[SessionId]:
-    """Return the sessions that descend from *owner* and hold copies, oldest first."""
+) -> Sequence[tuple[SessionId, bool]]:
+    """
+    Return the sessions that hold copies of what descends from *owner*, oldest first.
+
+    Each with whether that is certain: a session in between may have been deleted.
+    """
     origins: dict[SessionId, SessionOrigin] = {}
     async for info in sessions(store):
         try:
@@ -150,27 +154,28 @@ async def _holders(
             continue
         except (Corrupt, Unsupported, UnsafePath):
             unsearched.append(info.session_id)
-    return [
-        session_id
-        for session_id in sorted(origins)
-        if not origins[session_id].by_reference and _descends(session_id, owner, origins)
-    ]
+    copies = [one for one in sorted(origins) if not origins[one].by_reference]
+    related = [(one, _descends(one, owner, origins)) for one in copies]
+    return [(one, is_certain) for one, is_certain in related if is_certain is not None]
 
 
 def _descends(
     session_id: SessionId, owner: SessionId, origins: Mapping[SessionId, SessionOrigin]
-) -> bool:
+) -> bool | None:
+    """Return whether a session is known to descend from *owner*; None if it does not."""
     seen: set[SessionId] = set()
-    while session_id in origins and session_id not in seen:
+    while session_id not in seen:
+        if session_id not in origins:
+            return False
         seen.add(session_id)
         found = origins[session_id]
         parent = found.forked_from or found.compacted_from
         if parent is None:
-            return False
+            return None
         session_id = parent.session_id
         if session_id == owner:
             return True
-    return False
+    return None  # What copies claim may lead in a ring.
 
 
 async def _search(
@@ -179,9 +184,16 @@ async def _search(
     wanted: Wanted,
     given: Mapping[str, Body],
     held: list[Copy],
+    *,
+    with_first: bool,
 ) -> None:
-    """Gather in *held* what was copied into a session, and is wanted."""
-    in_first_append = True
+    """
+    Gather in *held* what was copied into a session, and is wanted.
+
+    Args:
+        with_first: Also the same items and prompts in its first append.
+    """
+    in_first_append = with_first
     async for batch in store.read(session_id):
         for record in batch:
             position = Position(session_id, record.seq, record.hash)

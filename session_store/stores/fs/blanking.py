@@ -140,7 +140,7 @@ def _drop_temp(target: Log) -> None:
     assert target.file is not None
     files, temp = target.files, layout.temp_path(target.session_id)
     found = files.stat(temp)
-    if found is None or found.inode == target.file.inode:
+    if found is None or not found.is_regular or found.inode == target.file.inode:
         return
     with suppress(FileNotFoundError):
         file = files.open(temp)
@@ -152,13 +152,13 @@ def _drop_temp(target: Log) -> None:
 def _blank_kept(target: Log, named: Named) -> None:
     """Blank what is *named* in the pieces that were taken out of the log, by digest or salt."""
     files, session_id = target.files, target.session_id
-    kept = [name for name in files.names(layout.QUARANTINE) if name.startswith(session_id)]
+    names = [name for name in files.names(layout.QUARANTINE) if name.startswith(session_id)]
+    kept = [path for name in names if _is_file(files, path := f"{layout.QUARANTINE}/{name}")]
     if not kept:
         return
     marks = {digest for _, digest in named}
     marks.update(record.salt for record in _standing(target, named) if record.salt is not None)
-    for name in kept:
-        path = f"{layout.QUARANTINE}/{name}"
+    for path in kept:
         file = files.open_in_place(path)
         places = list(_marked(files, file, marks))
         for offset in places:
@@ -168,6 +168,12 @@ def _blank_kept(target: Log, named: Named) -> None:
                 _overwrite(files, file, at, blanks, files.name(path))
         if places:
             files.sync(file)
+
+
+def _is_file(files: Files, path: str) -> bool:
+    """Return whether a file is at *path*: what else may be put there is not followed, nor waited for."""
+    found = files.stat(path)
+    return found is not None and found.is_regular
 
 
 def _marked(files: Files, file: OpenFile, marks: Collection[bytes]) -> Iterator[int]:
@@ -194,7 +200,7 @@ def _line_end(files: Files, file: OpenFile, offset: int) -> int:
 def _blank_events(files: Files, session_id: SessionId, turns: Collection[int]) -> None:
     """Put a note of a missing event in the place of every event of *turns*, at the same length."""
     path = layout.trace_path(session_id)
-    if not files.exists(path):
+    if not _is_file(files, path):
         return
     file = files.open_in_place(path)
     begin, size = 0, files.size(file)

@@ -30,7 +30,7 @@ _TARGETS_MAX = 5_000
 _REPLACEMENTS_BYTES_MAX = 4 * 1024 * 1024
 _CHUNK = 1024 * 1024
 
-Named = tuple[int, str, Mapping[str, Json] | None]
+Target = tuple[int, str, Mapping[str, Json] | None]
 """Seq, digest, replacement."""
 
 
@@ -52,7 +52,7 @@ def erase(
         tip = settle(target)
         if not tip.is_born:
             raise NotFound(f"{target.name}: the session was never born")
-        named = _named(target, targets, replacements or {})
+        named = _checked(target, targets, replacements or {})
         drafts = [draft(entry, urandom(16)) for entry in _redactions(named, reason, by)]
         link(tip.head, 0, drafts)  # A limit is broken before anything is promised.
         # The redaction refers to records, which must not be less durable than it is.
@@ -88,14 +88,14 @@ def take_in(target: Log, lines: bytes, offset: int) -> bool:
     return True
 
 
-def _named(
+def _checked(
     target: Log, targets: Iterable[Position], replacements: Mapping[int, Mapping[str, Json]]
-) -> list[Named]:
+) -> list[Target]:
     """Return what a redaction says of *targets*, each of them checked."""
     wanted = {position.seq: position for position in sorted(targets, key=lambda p: p.seq)}
     tip = target.refresh()
     found = find_seqs(target.read, tip.tail.offset, target.session_id, wanted, target.name)
-    named: list[Named] = []
+    named: list[Target] = []
     for position, record in zip(wanted.values(), found, strict=True):
         if record is None or position != Position(target.session_id, record.seq, record.hash):
             raise NotFound(f"{target.name}: no record {position}")
@@ -122,7 +122,7 @@ def _with_identity(
     return {**identity, **{n: v for n, v in replacement.items() if n not in _IDENTITY}}
 
 
-def _redactions(named: Sequence[Named], reason: str, by: str | None) -> Iterator[Redaction]:
+def _redactions(named: Sequence[Target], reason: str, by: str | None) -> Iterator[Redaction]:
     """Give the entries of one append, each within the limits of a record."""
     begin = size = 0
     for index, (_, _, replacement) in enumerate(named):
@@ -136,7 +136,7 @@ def _redactions(named: Sequence[Named], reason: str, by: str | None) -> Iterator
     yield _redaction(named[begin:], reason, by)
 
 
-def _redaction(named: Sequence[Named], reason: str, by: str | None) -> Redaction:
+def _redaction(named: Sequence[Target], reason: str, by: str | None) -> Redaction:
     replacements = {str(seq): given for seq, _, given in named if given is not None}
     return Redaction(
         [{"seq": seq, "digest": digest} for seq, digest, _ in named],
