@@ -245,7 +245,7 @@ class Reader:
             try:
                 for at in range(offset, size, _CHUNK):
                     data = self.read(min(_CHUNK, size - at), at)
-                    if self.size() != searched:
+                    if at < known.end and self.size() != searched:
                         # What is in *data* may have been named, and half blanked, since.
                         scanner.distrust()
                     records = scanner.feed(data)

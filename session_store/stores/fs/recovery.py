@@ -60,9 +60,10 @@ def settle(target: Log, era: object = None, *, cuts: bool = True) -> Tip:
     if tip.tail.state == "missing_lf":  # Perhaps of the very record of the cut.
         _mend_line_end(target, tip.tail)
         tip = target.refresh()
-    if erasure := next((job for job in jobs if job["job"] == "erase"), None):
-        finish_erase(target, erasure)
-        tip = target.refresh()
+    for job in jobs:
+        if job["job"] == "erase":
+            finish_erase(target, job)
+            tip = target.refresh()
     return tip
 
 
