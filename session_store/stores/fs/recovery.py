@@ -54,16 +54,18 @@ def settle(target: Log, era: object = None, *, cuts: bool = True) -> Tip:
         finish_jobs(target, jobs)
     check_damage(target)
     tip = target.refresh()
+    erasures = [job for job in jobs if job["job"] == "erase"]
+    # A redaction of our own, which may have to be appended, does not stand behind a torn tail.
+    cuts = cuts or any(job["drafts"] for job in erasures)
     if cuts and tip.is_born and tip.tail.state == "torn":
         cut(target, tip, TORN)
         tip = target.refresh()
     if tip.tail.state == "missing_lf":  # Perhaps of the very record of the cut.
         _mend_line_end(target, tip.tail)
         tip = target.refresh()
-    for job in jobs:
-        if job["job"] == "erase":
-            finish_erase(target, job)
-            tip = target.refresh()
+    for job in erasures:
+        finish_erase(target, job)
+        tip = target.refresh()
     return tip
 
 
