@@ -19,7 +19,7 @@ from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.doctor import Examination
 from session_store.stores.memory import MemoryFiles
-from session_store.testing.faults import Crash, FaultyMemory, Short, at, failing
+from session_store.testing.faults import Call, Crash, FaultyMemory, Short, failing
 from session_store.values import parse
 
 
@@ -217,9 +217,20 @@ def redacted_lines() -> tuple[SessionId, bytes, bytes]:
     return session_id, first + second, third
 
 
-@pytest.mark.parametrize("fault", [Crash(), Short(50, Crash())], ids=["dead", "torn"])
+def dying(files: FaultyMemory, number: int, *, torn: bool) -> None:
+    """Let the process die in call *number* from here; inside it, if it is a *torn* write."""
+
+    def plan(call: Call, at: int = len(files.calls) + number) -> Crash | Short | None:
+        if call.number != at:
+            return None
+        return Short(50, Crash()) if torn and call.name.startswith("write") else Crash()
+
+    files.plan = plan
+
+
+@pytest.mark.parametrize("torn", [False, True])
 @pytest.mark.parametrize("again", [True, False], ids=["lines again", "an append"])
-def test_a_death_behind_lines_with_a_redaction_is_mended(again: bool, fault: Crash | Short) -> None:
+def test_a_death_behind_lines_with_a_redaction_is_mended(again: bool, torn: bool) -> None:
     """What is not named is not blanked; a replica stays one, without a record of its own."""
     session_id, lines, redaction = redacted_lines()
     outcomes = set()
@@ -229,7 +240,7 @@ def test_a_death_behind_lines_with_a_redaction_is_mended(again: bool, fault: Cra
         core = FsCore(files)
         core.append_lines(session_id, lines)
         secret = core.record(session_id, 2)
-        files.plan = at(len(files.calls) + number, fault)
+        dying(files, number, torn=torn)
         try:
             core.append_lines(session_id, redaction)
         except Crash:
@@ -259,7 +270,7 @@ def test_an_own_erasure_is_finished_before_lines_are_taken_in() -> None:
         core = FsCore(files)
         core.append_lines(session_id, lines)
         secret = core.record(session_id, 2)
-        files.plan = at(len(files.calls) + number, Short(50, Crash()))
+        dying(files, number, torn=True)
         try:
             erase(core, session_id, 2)
         except Crash:
