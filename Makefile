@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST ?= pytest
 # The pure modules, append and recovery.
 PURE := chain closing codec entries errors ids items kinds limits positions redacted runs scan state values
-APPEND := birth finding log pending quarantine recovery requests tip
+APPEND := birth blanking erasing finding log pending quarantine recovery requests tip
 comma := ,
 space := $(subst ,, )
 GATED := $(subst $(space),$(comma),$(PURE:%=session_store/%.py) $(APPEND:%=session_store/stores/fs/%.py))

@@ -129,7 +129,8 @@ MAX_BATCH = 4095
 MAX_UINT = 2**53 - 1
 MAX_DEPTH = 200
 NULS = bytes(16)  # so many in a row are what a power cut leaves (FORMAT.md §6)
-COMPLETE, MASKED, ERASED = "complete", "masked", "erased"
+COMPLETE, MASKED, ERASED, HALF = "complete", "masked", "erased", "half erased"
+MIN_BODY = len(b',"salt":null,"body":null')
 
 HEAD = rb"""
     (?P<head> \{"v":1
@@ -194,6 +195,20 @@ def read_line(line: bytes, sid: bytes) -> Record | str:
     )
     record = Record(seq, ts, match["kind"].decode(), batch, prev, digest, own, form, text)
     return next((why for is_so, why in faults if is_so), record)
+
+
+def read_half(line: bytes, sid: bytes) -> Record | None:
+    """Give the record of a line that holds but for its BODY, as an erasure may leave it (§7)."""
+    match = SEALED.fullmatch(line)
+    if not match or len(line) >= MAX_LINE or b"\r" in line:
+        return None
+    if match.start("hash") - len(',"hash":"') - match.end("head") < MIN_BODY:
+        return None
+    seq, ts, batch = (int(match[name]) for name in ("seq", "ts", "batch"))
+    prev, digest, own = (bytes.fromhex(match[name].decode()) for name in ("prev", "digest", "hash"))
+    if max(seq, ts) > MAX_UINT or batch > MAX_BATCH or keyed("record", sid + match["head"]) != own:
+        return None
+    return Record(seq, ts, match["kind"].decode(), batch, prev, digest, own, HALF, b"")
 
 
 class Piece(NamedTuple):
@@ -363,6 +378,7 @@ class Log:
         self.digests, self.hashes = bytearray(), bytearray()
         self.withheld: dict[int, str] = {}  # seq: its form
         self.named: dict[int, int] = {}  # seq: the first redaction that names it
+        self.all_redactions: list[tuple[int, Json]] | None = None
         self.unreadable: Finding | None = None
         self.parent: Position | None = None
         # Of complete appends:
@@ -433,7 +449,10 @@ class Log:
         """Give the record of a valid line (FORMAT.md §4), or what is wrong with it."""
         record, last = read_line(line, self.sid), self.last
         if isinstance(record, str):
-            return record
+            half = read_half(line, self.sid)
+            if half is None or not self.is_named(half):
+                return record
+            record = half
         if record.seq != len(self.offsets):
             return f"seq is {record.seq}"
         if last is None:
@@ -456,20 +475,34 @@ class Log:
 
     def replacement(self, digest: bytes) -> object:
         """Give what the last redaction that says so puts in the place of record 0 (§5)."""
-        file, size = self.source
-        at, start = file.tell(), None
-        file.seek(0)
-        for piece in read_pieces(file, size):
-            for line in [piece.data] if piece.ended else [piece.data, piece.data[:-1]]:
-                record = read_line(line, self.sid) if b'"kind":"redaction"' in line else ""
-                if isinstance(record, Record) and record.kind == "redaction" and record.body:
-                    body = read_json(record.body) or {}
-                    given = body.get("replacements")
-                    if record.seq and any(names(target, 0, digest) for target in targets(body)):
-                        found = given.get("0") if isinstance(given, dict) else None
-                        start = found if isinstance(found, dict) else start
-        file.seek(at)
+        start = None
+        for by, body in self.redactions():
+            given = body.get("replacements")
+            if by and any(names(target, 0, digest) for target in targets(body)):
+                found = given.get("0") if isinstance(given, dict) else None
+                start = found if isinstance(found, dict) else start
         return start
+
+    def is_named(self, record: Record) -> bool:
+        """Tell whether any redaction in the file names a record (§7)."""
+        return any(
+            record.seq < by and any(names(t, record.seq, record.digest) for t in targets(body))
+            for by, body in self.redactions()
+        )
+
+    def redactions(self) -> list[tuple[int, Json]]:
+        """Give every self-consistent redaction of the file: its seq and its body."""
+        if self.all_redactions is None:
+            file, size = self.source
+            at, self.all_redactions = file.tell(), []
+            file.seek(0)
+            for piece in read_pieces(file, size):
+                for line in [piece.data] if piece.ended else [piece.data, piece.data[:-1]]:
+                    record = read_line(line, self.sid) if b'"kind":"redaction"' in line else ""
+                    if isinstance(record, Record) and record.kind == "redaction" and record.body:
+                        self.all_redactions.append((record.seq, read_json(record.body) or {}))
+            file.seek(at)
+        return self.all_redactions
 
     def is_fork(self, record: Record) -> bool:
         return record.seq == 0 and record.prev != self.genesis
@@ -481,7 +514,7 @@ class Log:
         self.hashes += record.hash
         if record.form != COMPLETE:
             self.withheld[record.seq] = record.form
-        if record.form != ERASED:
+        if record.form not in (ERASED, HALF):
             self.read_content(record)
         if record.batch == 0 and self.unreadable:
             self.findings.append(self.unreadable)
@@ -545,7 +578,7 @@ class Log:
             form, by = self.withheld.get(seq, COMPLETE), named.get(seq)
             if form == ERASED and by:
                 what, why = "erased", f"redaction {by} names it"
-            elif form == ERASED:
+            elif form in (ERASED, HALF) and not by:
                 what, why = "erased-without-redaction", "no redaction names it"
             elif by:
                 what, why = "erasure-unfinished", f"redaction {by} names it"

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         LimitExceeded,
         Locked,
         MissingExtra,
+        NotErasable,
         NotFound,
         SessionStoreError,
         StoreError,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         create_session_with_id,
         open_session,
     )
+    from .session.erasing import Erasure, erase
     from .session.examining import examine
     from .session.family import (
         Family,
@@ -105,6 +107,7 @@ __all__ = [
     "Drafts",
     "DurabilityLost",
     "EntryHash",
+    "Erasure",
     "Extension",
     "Family",
     "Finding",
@@ -124,6 +127,7 @@ __all__ = [
     "LogEntry",
     "MemoryStore",
     "MissingExtra",
+    "NotErasable",
     "NotFound",
     "Point",
     "Position",
@@ -171,6 +175,7 @@ __all__ = [
     "create_session_with_id",
     "delete",
     "descendants",
+    "erase",
     "examine",
     "flatten",
     "fork",
@@ -203,8 +208,8 @@ _NAMES = {
     ),
     "errors": (
         "AlreadyExists ChainBroken Closed Corrupt DurabilityLost HasForks HeadMismatch "
-        "InvalidId InvalidInput LimitExceeded Locked MissingExtra NotFound SessionStoreError "
-        "StoreError StoreFull UnsafePath Unsupported"
+        "InvalidId InvalidInput LimitExceeded Locked MissingExtra NotErasable NotFound "
+        "SessionStoreError StoreError StoreFull UnsafePath Unsupported"
     ),
     "ids": "SessionId new_session_id parse_session_id",
     "items": "ItemClass",
@@ -212,6 +217,7 @@ _NAMES = {
     "session.creating": (
         "create_compacted_session create_session create_session_with_id open_session"
     ),
+    "session.erasing": "Erasure erase",
     "session.examining": "examine",
     "session.family": "Family ancestors children delete descendants origin sessions tree",
     "session.forking": "flatten fork fork_at",

@@ -22,7 +22,17 @@ from .entries import Durability, HashedEntry, Json, LogEntry, Position
 from .errors import Corrupt
 from .ids import SessionId
 from .interop import importing
-from .session import creating, examining, family, forking, points, restoring, salvaging, verifying
+from .session import (
+    creating,
+    erasing,
+    examining,
+    family,
+    forking,
+    points,
+    restoring,
+    salvaging,
+    verifying,
+)
 from .session.handle import Drafts
 from .session.handle import Session as _Session
 from .stores.face import BlockingFace, InlineFace
@@ -146,6 +156,7 @@ class Store:
     list = _store_method(InlineFace.list)
     find = _store_method(InlineFace.find)
     children = _store_method(InlineFace.children)
+    erase = _store_method(InlineFace.erase)
     repair = _store_method(InlineFace.repair)
     close = _store_method(InlineFace.close)
     read = _store_iterating(InlineFace.read)
@@ -296,6 +307,7 @@ lineage = _function(points.lineage)
 resolve = _function(points.resolve)
 restore = _function(restoring.restore)
 verify = _function(verifying.verify)
+erase = _function(erasing.erase)
 delete = _function(family.delete)
 tree = _function(family.tree)
 origin = _function(family.origin)

@@ -43,6 +43,7 @@ _MASKED = re.compile(rb',"salt":null,"mask":"([0-9a-f]{64})","body":(?=\{)')
 _ERASED = re.compile(rb',"salt":null,"body":null *')
 _TRAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
 _SALT, _BODY, _HASH, _END = b',"salt":"', b'","body":', b',"hash":"', b'"}\n'
+_ERASED_BODY = b',"salt":null,"body":null'
 _VERSION = re.compile(rb'\{"v":' + _UINT + rb"(?![0-9])")
 
 Withheld = Literal["erased", "masked"]
@@ -217,33 +218,63 @@ def check_line(line: bytes, session_id: SessionId, *, offset: int = 0) -> Record
     Raises:
         Invalid: Grammar, hash or body commitment does not hold.
     """
+    record = _check_around(line, session_id, offset)
+    body, withheld = _check_body(line, record.head_size, record.digest, record.hash)
+    return record._replace(body=body, withheld=withheld)
+
+
+def check_named(line: bytes, session_id: SessionId, *, offset: int = 0) -> Record:
+    """
+    Return the record in *line* as erased, whatever its BODY is: only for one that a redaction names.
+
+    An erasure that is under way, or was interrupted, leaves a BODY of no form (docs/FORMAT.md §7).
+
+    Raises:
+        Invalid: What is around BODY does not hold.
+    """
+    record = _check_around(line, session_id, offset)
+    if len(line) - TRAIL_SIZE - record.head_size < len(_ERASED_BODY):
+        raise Invalid("no room for a body between head and hash")
+    return record
+
+
+def _check_around(line: bytes, session_id: SessionId, offset: int) -> Record:
+    """Check all of a line but its BODY; return its record as erased."""
     if len(line) >= LINE_BYTES_MAX:
         raise Invalid(f"longer than {LINE_BYTES_MAX} bytes")
     match = _HEAD.match(line)
     trail = _TRAIL.fullmatch(line, max(len(line) - TRAIL_SIZE, 0))
     if match is None or trail is None or b"\r" in line:
         raise Invalid(_explain_grammar(line, match, trail))
-    seq, ts, kind, batch, _, digest = match.groups()
-    head = match.group()
-    record_hash = compute_hash(session_id, head)
+    seq, ts, kind, batch = match.group(1, 2, 3, 4)
+    record_hash = compute_hash(session_id, match.group())
     if record_hash.hex().encode() != trail.group(1):
         raise Invalid("the record's hash does not hold", link=True)
     numbers = int(seq), int(ts), int(batch)
     if max(numbers) > SAFE_INT_MAX or numbers[2] > BATCH_MAX:
         raise Invalid("a number is out of range")
-    body, withheld = _check_body(line, match.end(), digest, record_hash)
     return Record(
         numbers[0],
         numbers[1],
         kind.decode(),
         numbers[2],
         record_hash,
-        body,
-        withheld,
+        None,
+        "erased",
         offset,
         line,
         match.end(),
     )
+
+
+def erased_body(size: int) -> bytes:
+    """Return the erased form of a BODY of *size* bytes."""
+    return _ERASED_BODY.ljust(size)
+
+
+def is_blank(record: Record) -> bool:
+    """Return whether nothing is left of the record's salt and body: BODY is exactly the erased form."""
+    return record.line[record.head_size : -TRAIL_SIZE].rstrip(b" ") == _ERASED_BODY
 
 
 def _check_body(

@@ -172,6 +172,22 @@ class HasForks(SessionStoreError):
         self.children = tuple(children)
 
 
+class NotErasable(SessionStoreError):
+    """
+    The record says what was done to the log: it holds nobody's data, and is never erased.
+
+    Attributes:
+        session_id, seq: The record.
+        kind: redaction, seal or recovery.
+    """
+
+    def __init__(self, session_id: str, *, seq: int, kind: str) -> None:
+        super().__init__(f"{session_id}: seq {seq} is a {kind}, which is never erased")
+        self.session_id = session_id
+        self.seq = seq
+        self.kind = kind
+
+
 class MissingExtra(SessionStoreError, ImportError):
     """An optional part is not installed; the message names the command."""
 

@@ -32,8 +32,13 @@ def redaction_targets(record: Record) -> Named:
     """
     if record.kind != "redaction" or record.body is None:
         return {}
+    return named_by(record.body, record.seq)
+
+
+def named_by(redaction: bytes, seq_max: int) -> Named:
+    """Return what the body of a *redaction* names before seq *seq_max*."""
     try:
-        body = parse(record.body)
+        body = parse(redaction)
     except ValueError:
         return {}
     targets = body.get("targets") if isinstance(body, dict) else None
@@ -41,7 +46,7 @@ def redaction_targets(record: Record) -> Named:
     named: Named = {}
     for target in targets if isinstance(targets, list) else ():
         seq, digest = _target(target)
-        if seq is None or digest is None or seq >= record.seq:
+        if seq is None or digest is None or seq >= seq_max:
             continue
         given = replacements.get(str(seq)) if isinstance(replacements, dict) else None
         named[seq, digest] = orjson.dumps(given) if isinstance(given, dict) else None

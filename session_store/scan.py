@@ -21,6 +21,7 @@ from .chain import (
     Record,
     check_line,
     check_link,
+    check_named,
     fork_head,
     other_version,
     root_head,
@@ -84,7 +85,8 @@ class Scanner:
         offset: Where in the log the first byte stands.
         trusted: Where the part ends that was verified before and has not changed since.
         replacements: What redactions of the log give for (seq, digest), wherever they
-            stand: an erased session_start of a fork is checked by its replacement.
+            stand: an erased session_start of a fork is checked by its replacement,
+            and what they name is read as erased, whatever an erasure has left of it.
 
     `error` holds what was found wrong; the records before it were given out.
     """
@@ -146,6 +148,10 @@ class Scanner:
                 self._rest.add(self._shortened(self._rest.take()))
         return done
 
+    def distrust(self) -> None:
+        """Trust nothing more: what was verified before may be in the course of being erased."""
+        self._trusted = 0
+
     def finish(self) -> Tail:
         """
         Say what the bytes end with.
@@ -195,7 +201,14 @@ class Scanner:
             del self._pending[:whole]
 
     def _check(self, line: bytes) -> Record:
-        record = check_line(line, self._session_id, offset=self._offset)
+        try:
+            record = check_line(line, self._session_id, offset=self._offset)
+        except Invalid:
+            if not self._replacements:
+                raise
+            record = check_named(line, self._session_id, offset=self._offset)
+            if (record.seq, record.digest) not in self._replacements:
+                raise
         check_link(record, self._last, self._batch)
         if record.seq == 0:
             self._check_origin(record)

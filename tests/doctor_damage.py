@@ -133,6 +133,12 @@ def interrupted_cut(home: Home) -> None:
         core.append(home.keyed, [note()], expected=ANY)
 
 
+def interrupted_erasure(home: Home) -> None:
+    core = failing(home.root, "write_at", layout.log_path(home.keyed), lambda _: Crash())
+    with pytest.raises(Crash):
+        core.erase(home.keyed, [core.position(home.keyed, 0)], reason="asked for")
+
+
 def failed_sync(home: Home) -> None:
     path = layout.log_path(home.keyed)
     core = failing(home.root, "sync_data", path, lambda call: error(EIO, call))
@@ -304,6 +310,7 @@ DAMAGE = {
     "damage in the last record": Damage(flipped(0.99), {"corrupt"}, **LEFT),
     "damage in the first record": Damage(flipped(0.02), {"corrupt"}, **LEFT),
     "an interrupted cut": Damage(interrupted_cut, {"interrupted", "torn", "quarantine"}),
+    "an interrupted erasure": Damage(interrupted_erasure, {"erasure-unfinished"}),
     "a failed sync": Damage(failed_sync, {"sync-failed"}),
     "a delete that did not begin": Damage(
         delete_until("write", lambda _: layout.TOMBSTONES), {"delete-unfinished"}

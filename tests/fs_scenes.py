@@ -124,6 +124,13 @@ def repair(world: World) -> None:
     world.ack(core.append(world.session_id, [note()], expected=ANY))
 
 
+def erase(world: World) -> None:
+    core = world.core()
+    for seq in (1, 2):
+        targets = [core.position(world.session_id, seq)]
+        world.ack(core.erase(world.session_id, targets, reason="asked for"))
+
+
 SCENES: dict[str, tuple[Callable[[], World], Callable[[World], None]]] = {
     "append": (plain, append),
     "append behind a torn tail": (torn, append),
@@ -133,6 +140,8 @@ SCENES: dict[str, tuple[Callable[[], World], Callable[[World], None]]] = {
     "create whole": (plain, create_whole),
     "fork": (plain, fork_it),
     "fork of a torn parent": (torn, fork_it),
+    "erase": (plain, erase),
+    "erase behind a torn tail": (torn, erase),
     "repair": (damaged, repair),
     "repair of a torn log": (torn, repair),
 }

@@ -121,6 +121,12 @@ def _withhold(rng: random.Random, story: Story) -> None:
         seq = rng.randrange(len(story.lines))
         told = {"format": 1, "forked_from": story.parent and story.parent.to_json()}
         story.mask(seq, encode(told) if seq == 0 else MASKED)
+    if rng.random() < 0.2:  # An erasure that was interrupted, and perhaps of what nobody named.
+        seq = rng.randrange(len(story.lines))
+        if rng.random() < 0.8:
+            story.redact(seq)
+        begin = rng.choice((0, rng.randrange(60)))
+        story.erase(seq, begin=begin, end=begin + rng.randrange(60))
 
 
 Harm = Callable[[random.Random, bytes], bytes]

@@ -33,6 +33,7 @@ CALLS: dict[str, Callable[[Faults, OpenFile], object]] = {
     "create": lambda files, _: files.open("new", write=True, create=True),
     "read": lambda files, file: files.read(file, 1, 0),
     "write": lambda files, file: files.write(file, b"x"),
+    "write_at": lambda files, _: files.write_at(files.open_in_place("a"), b"x", 0),
     "truncate": lambda files, file: files.truncate(file, 0),
     "size": lambda files, file: files.size(file),
     "sync": lambda files, file: files.sync(file),
@@ -105,6 +106,17 @@ def outcome(files: Faults, file: OpenFile, number: int) -> str:
     except SyncFailed as error:
         return errno.errorcode[error.errno]
     return "ok"
+
+
+def test_a_write_in_place_overwrites_and_never_appends(opened: tuple[Faults, OpenFile]) -> None:
+    """What is appended at the same time goes to the end; a short one says how far it came."""
+    files, file = opened
+    files.write(file, b"0123456789")
+    in_place = files.open_in_place("a")
+    assert (3, 2) == (files.write_at(in_place, b"abc", 2), files.write(file, b"XY"))
+    files.plan = lambda call: Short(1)
+    assert 1 == files.write_at(in_place, b"zz", 8)
+    assert b"01abc567z9XY" == files.read(file, 99, 0)
 
 
 def test_a_write_stops_after_any_number_of_bytes(opened: tuple[Faults, OpenFile]) -> None:

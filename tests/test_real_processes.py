@@ -94,6 +94,13 @@ def test_a_reader_beside_a_repair_says_the_truth(tmp_path: Path) -> None:
     assert 0 == readers.repairs(tmp_path, rounds=3, seed=SEED)[1]
 
 
+def test_a_reader_beside_an_erasure_gets_the_old_or_the_erased(tmp_path: Path) -> None:
+    """In whatever way it reads, and never damage."""
+    counts, wrong = readers.erasures(tmp_path, rounds=4, seed=SEED)
+    print(counts)
+    assert 0 == wrong
+
+
 def test_an_exit_with_an_open_store_loses_nothing(tmp_path: Path) -> None:
     """os._exit, appends of several tasks on their way."""
     assert 0 == exits.exits(tmp_path, rounds=4, seed=SEED)[1]
@@ -112,10 +119,11 @@ def test_any_allocation_of_an_append_may_fail(tmp_path: Path) -> None:
         assert 0 == wrong
 
 
-def test_death_at_a_call_to_the_system_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scene", ["append behind a torn tail", "erase"])
+def test_death_at_a_call_to_the_system_loses_nothing(tmp_path: Path, scene: str) -> None:
     """Under strace, at a few calls; doing it again ends the same."""
     with if_available():
-        counts, wrong = deaths.run(tmp_path, "append behind a torn tail", step=101)
+        counts, wrong = deaths.run(tmp_path, scene, step=101)
         print(counts)
         assert 0 == wrong
 

@@ -3,14 +3,16 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
+from os import urandom
 from pathlib import Path
 
 import pytest
 
 from session_store.chain import Draft, Record
-from session_store.entries import Receipt
+from session_store.codec import draft
+from session_store.entries import Position, Receipt, Redaction
 from session_store.ids import SessionId
-from session_store.stores import MemoryStore, Store, open_store
+from session_store.stores import ANY, MemoryStore, Store, open_store
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.files import Files
 from session_store.stores.memory import MemoryFiles
@@ -133,7 +135,19 @@ class Undead(MemoryStore):
         await self.head(session_id)
 
 
+class Elephant(MemoryStore):
+    """Records an erasure, and blanks nothing."""
+
+    async def erase(
+        self, session_id: SessionId, targets: Sequence[Position], *, reason: str, **_: object
+    ) -> Receipt:
+        digests = [(t.seq, (await self.record(session_id, t.seq)).digest.decode()) for t in targets]
+        redaction = Redaction([{"seq": seq, "digest": digest} for seq, digest in digests], reason)
+        return await self.append(session_id, [draft(redaction, urandom(16))], expected=ANY)
+
+
 BROKEN = {
+    "erased_bodies_are_gone": Elephant,
     "drafts_given_again_are_found": Forgetful,
     "levels_are_claimed_when_reached": Hurried,
     "reads_are_of_ranges": OffByOne,

@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, _Entry] = {
     "append": _Entry("append", "Append entries from standard input."),
     "new": _Entry("new", "Begin a session."),
     "delete": _Entry("delete", "Delete a session; its id is never used again."),
+    "erase": _Entry("erase", "Erase entries of a session's own log for good; every chain holds."),
     "repair": _Entry("repair", "Cut a damaged log at its first damage."),
     "salvage": _Entry("salvage", "Copy what is readable of a damaged session into a new one."),
     "doctor": _Entry("doctor", "Check a whole store; say what is wrong and what mends it."),

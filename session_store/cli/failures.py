@@ -24,6 +24,7 @@ from ..errors import (
     InvalidInput,
     LimitExceeded,
     Locked,
+    NotErasable,
     NotFound,
     SessionStoreError,
     StoreFull,
@@ -38,6 +39,7 @@ DEBUG = "SESSION_STORE_DEBUG"
 
 _CODES: Mapping[type[SessionStoreError], int] = {
     NotFound: NEGATIVE,
+    NotErasable: NEGATIVE,
     AlreadyExists: NEGATIVE,
     HeadMismatch: NEGATIVE,
     HasForks: NEGATIVE,

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from attrs import define, field, frozen
 
-from ..chain import Head, Record, Withheld, root_head
+from ..chain import Head, Record, Withheld, is_blank, root_head
 from ..codec import decode_body
 from ..entries import Position
 from ..errors import Corrupt, NotFound, Unsupported
@@ -35,7 +35,9 @@ What: TypeAlias = Literal[
 
 _LEGAL = frozenset({"erased", "masked"})
 _BROKEN = frozenset({"corrupt", "parent-missing"})
+_MAY_BE_ERASING = frozenset({"corrupt", "erased-without-redaction"})
 _IN_FLIGHT_S = 1.0
+_ERASING_S = 5.0
 _LOOK_AGAIN_S = 0.05
 
 
@@ -89,6 +91,7 @@ class _Log:
     findings: list[Finding] = field(factory=list)
     error: Corrupt | Unsupported | None = None
     tail: Tail | None = None
+    is_in_flight: bool = False
 
 
 class Verifier:
@@ -192,8 +195,7 @@ class Verifier:
                 began = time.monotonic()
                 log = await self._log_reader(session_id).read()
                 took_s = time.monotonic() - began
-                in_flight = log.tail is not None and log.tail.state == "torn"
-                if not in_flight or waited_s >= _IN_FLIGHT_S:
+                if not log.is_in_flight or waited_s >= _IN_FLIGHT_S:
                     break
                 await self._store.pause(_LOOK_AGAIN_S)
                 # What was in flight had the time of the reading, too.
@@ -240,7 +242,19 @@ class _LogReader:
             log.head = self._last.position
         log.origin = scanner.origin
         self._conclude()
+        is_torn = log.tail is not None and log.tail.state == "torn"
+        log.is_in_flight = is_torn or await self._may_be_erasing()
         return log
+
+    async def _may_be_erasing(self) -> bool:
+        """Return whether an erasure that is under way may be all that is wrong."""
+        found = {finding.what for finding in self._log.findings}
+        if "erasure-unfinished" in found:
+            assert self._last is not None
+            return time.time() - self._last.ts / 1000 < _ERASING_S
+        if found.isdisjoint(_MAY_BE_ERASING):
+            return False
+        return await self._store.redactions(self._log.session_id) != self._wanted
 
     def _take(self, records: Sequence[Record]) -> None:
         if not self._parse and not self._wanted and all(map(_is_plain, records)):
@@ -261,7 +275,7 @@ class _LogReader:
             key = record.seq, record.digest
             if record.withheld is not None:
                 self._withheld.append((*key, record.offset, record.withheld))
-            if key in self._wanted and record.withheld != "erased":
+            if key in self._wanted and not is_blank(record):
                 self._still_there[key] = record.offset
             self._named.update(redaction_targets(record))
 
@@ -271,13 +285,13 @@ class _LogReader:
             named = (seq, digest) in self._named
             if withheld == "masked" and not named:
                 self._found("masked", seq, offset, "masked by its sender")
-            elif withheld == "erased" and named:
+            elif withheld == "erased" and named and (seq, digest) not in self._still_there:
                 self._found("erased", seq, offset, "erased, as a redaction says")
-            elif withheld == "erased":
+            elif withheld == "erased" and not named:
                 why = "erased, but no later redaction names it"
                 self._found("erased-without-redaction", seq, offset, why)
         for key in self._named.keys() & self._still_there.keys():
-            why = "a redaction names it, but its body is still there"
+            why = "a redaction names it, but its body is still there, or a part of it"
             self._found("erasure-unfinished", key[0], self._still_there[key], why)
         log.findings.sort(key=lambda f: f.seq)
         self._conclude_end()

@@ -9,13 +9,22 @@ for each operation, and hands appends to the committer.
 import asyncio
 import os
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, Self, TypeVar
 
 from ..chain import Draft, Record
-from ..entries import Durability, Position, Receipt, SessionOrigin
+from ..entries import Durability, Json, Position, Receipt, SessionOrigin
 from ..ids import SessionId
 from ..redacted import Named
 from .following import BlockingWait, LoopWait, PauseWait, Waiting, Watches
@@ -155,6 +164,26 @@ class InlineFace(Store):
 
     async def delete(self, session_id: SessionId) -> None:
         await self._run(self.core.delete, session_id)
+
+    async def erase(
+        self,
+        session_id: SessionId,
+        targets: Sequence[Position],
+        *,
+        reason: str,
+        by: str | None = None,
+        replacements: Mapping[int, Mapping[str, Json]] | None = None,
+        turns: Collection[int] = (),
+    ) -> Receipt:
+        return await self._run(
+            self.core.erase,
+            session_id,
+            targets,
+            reason=reason,
+            by=by,
+            replacements=replacements,
+            turns=turns,
+        )
 
     async def repair(self, session_id: SessionId) -> Repair:
         return await self._run(self.core.repair, session_id)

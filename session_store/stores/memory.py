@@ -87,6 +87,12 @@ class MemoryFiles(Files):
                 self._nodes[path] = node
             return MemoryFile(node)
 
+    def open_in_place(self, path: str) -> OpenFile:
+        with self._mutex:
+            if path not in self._nodes:
+                raise _missing(path)
+            return MemoryFile(self._nodes[path])
+
     def read(self, file: OpenFile, size: int, offset: int) -> bytes:
         return bytes(self.node(file).data[offset : offset + size])
 
@@ -94,6 +100,13 @@ class MemoryFiles(Files):
         with self._mutex:
             node = self.node(file)
             node.data += data
+            node.mtime_ms = self.clock.now_ms()
+        return len(data)
+
+    def write_at(self, file: OpenFile, data: bytes, offset: int) -> int:
+        with self._mutex:
+            node = self.node(file)
+            node.data[offset : offset + len(data)] = data
             node.mtime_ms = self.clock.now_ms()
         return len(data)
 

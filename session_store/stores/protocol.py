@@ -1,13 +1,13 @@
 """What every store offers, and the few values that go in and out of it."""
 
 import enum
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from attrs import define, field, frozen
 
 from ..chain import Draft, Record
-from ..entries import Durability, Position, Receipt, SessionOrigin
+from ..entries import Durability, Json, Position, Receipt, SessionOrigin
 from ..ids import SessionId
 from ..redacted import Named
 
@@ -38,6 +38,9 @@ class Cursor:
     shared: bool = False
     place: Any = field(default=None, repr=False)
 
+
+NEVER_ERASED = frozenset({"redaction", "seal", "recovery"})
+"""Kinds that say what was done to the log, and hold nothing of its users."""
 
 Expected: TypeAlias = Position | Literal[_Any.ANY]
 """The head that an append is made for."""
@@ -136,7 +139,11 @@ class Store(Protocol):
         """
 
     async def append_lines(self, session_id: SessionId, lines: bytes) -> Receipt:
-        """Append whole appends as exact bytes, verified against the log they continue."""
+        """
+        Append whole appends as exact bytes, verified against the log they continue.
+
+        What redactions among them name is blanked before they are acknowledged.
+        """
 
     async def open(self, session_id: SessionId, *, shared: bool = False) -> Cursor:
         """Return a new handle's cursor. Cost: one read of the tail."""
@@ -202,6 +209,41 @@ class Store(Protocol):
 
         Raises:
             HasForks: A fork by reference lives on it.
+        """
+
+    async def erase(
+        self,
+        session_id: SessionId,
+        targets: Sequence[Position],
+        *,
+        reason: str,
+        by: str | None = None,
+        replacements: Mapping[int, Mapping[str, Json]] | None = None,
+        turns: Collection[int] = (),
+    ) -> Receipt:
+        """
+        Erase records of the session's own log, for good; return the receipt of the redaction.
+
+        Salt and body are blanked in place, behind a redaction that names them. From that on no
+        reader gives them out, forks by reference included; every chain holds as before.
+        Copies of them that the store made of the log (quarantine, temporary files) go too.
+
+        Args:
+            reason, by: Why, and who wanted it; they stay in the log.
+            replacements: seq -> the body that is given out instead. That of a session_start
+                keeps its format, session_id, forked_from and compacted_from, whatever is given.
+            turns: Turns whose events in the trace go too.
+
+        Raises:
+            NotFound: One of *targets* is no record of the log. Nothing was done.
+            NotErasable: One is a redaction, a seal or a recovery. Nothing was done.
+            LimitExceeded: The replacements are too large. Nothing was done.
+            StoreFull: No room for the redaction: nothing was done; or to blank: see there.
+            DurabilityLost: A sync failed.
+
+        Durability: the redaction and the blanks are on disk. What an error or a crash interrupts
+            behind its promise is finished by whoever next appends, forks, flushes or erases.
+        Cost: O(log n) reads and a write for each target, neighbours O(1); three syncs of the log.
         """
 
     async def repair(self, session_id: SessionId) -> "Repair":

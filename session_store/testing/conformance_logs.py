@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from attrs import evolve
 
 from ..chain import link, root_head
-from ..entries import EntryHash, Receipt
+from ..entries import EntryHash, Position, Receipt
 from ..errors import AlreadyExists, HeadMismatch, InvalidId, LimitExceeded, NotFound
 from ..ids import SessionId, new_session_id
 from ..limits import BATCH_MAX
@@ -183,6 +183,7 @@ async def what_is_not_there_is_not_found(store: Store) -> None:
         lambda i: bytes_of(store, i),
         lambda i: anext(aiter(store.follow(i))),
         lambda i: store.append_trace(i, b"{}\n"),
+        lambda i: store.erase(i, [Position(i, 0, EntryHash(bytes(32)))], reason="x"),
     )
     for call in calls:
         async with raises(NotFound):

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 from ..stores.protocol import Store
+from . import conformance_erasing as erasing
 from . import conformance_logs as logs
 from . import conformance_sessions as sessions
 
@@ -38,6 +39,12 @@ CHECKS: Sequence[Callable[[Store], Awaitable[None]]] = (
     sessions.whole_logs_appear_at_once,
     sessions.traces_stand_beside_the_log,
     sessions.a_whole_log_needs_no_repair,
+    erasing.erased_bodies_are_gone,
+    erasing.a_replacement_is_given_instead,
+    erasing.erasures_are_checked_before_anything_is_done,
+    erasing.what_lives_on_an_erased_record_lives_on,
+    erasing.an_erased_beginning_keeps_its_identity,
+    erasing.lines_bring_their_erasures,
 )
 
 

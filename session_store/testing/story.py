@@ -9,7 +9,19 @@ from collections.abc import Sequence
 from attrs import define, field
 from blake3 import blake3
 
-from ..chain import Draft, Head, Record, check_line, fork_head, link, make_draft, mask_digest
+from ..chain import (
+    TRAIL_SIZE,
+    Draft,
+    Head,
+    Record,
+    check_line,
+    check_named,
+    erased_body,
+    fork_head,
+    link,
+    make_draft,
+    mask_digest,
+)
 from ..chain import root_head as _root_head
 from ..codec import encode_body
 from ..entries import (
@@ -104,11 +116,15 @@ class Story:
         targets = [self.target(seq) for seq in seqs]
         return self.append(Redaction(targets, "asked for", replacements=replacements))
 
-    def erase(self, seq: int) -> "Story":
-        """Blank a body in place, at the old length."""
-        line = self.lines[seq]
-        start, end = self.record(seq).head_size, len(line) - 76
-        self.lines[seq] = line[:start] + erased_body(end - start) + line[end:]
+    def erase(self, seq: int, *, begin: int = 0, end: int | None = None) -> "Story":
+        """Blank a body in place, at the old length; or its bytes from *begin* to *end* alone."""
+        line = self.lines[seq].removesuffix(b"\n")
+        start = check_named(line, self.session_id).head_size
+        body, trail = line[start:-TRAIL_SIZE], line[-TRAIL_SIZE:]
+        size = len(body)
+        end = size if end is None else min(end, size)
+        body = body[:begin] + erased_body(size)[begin:end] + body[end:]
+        self.lines[seq] = line[:start] + body + trail + b"\n"
         return self
 
     def mask(self, seq: int, body: bytes) -> "Story":
@@ -123,11 +139,6 @@ class Story:
         parent = self.position(seq)
         start = SessionStart(session_id, forked_from=parent.to_json())
         return Story(session_id, parent, self.seed).append(start)
-
-
-def erased_body(size: int) -> bytes:
-    """Return the erased form of a BODY, *size* bytes long."""
-    return b',"salt":null,"body":null'.ljust(size)
 
 
 def begun(session_id: SessionId = ROOT, *, seed: str = "") -> Story:

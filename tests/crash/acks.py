@@ -123,7 +123,7 @@ def not_intact(root: Path) -> int:
     with blocking.open_store(root, create=False) as opened:
         for info in opened.list(limit=100_000):
             report = blocking.verify(opened, info.session_id)
-            if report.findings:
-                print(f"{info.session_id}: {report.findings}")
+            if report.problems:
+                print(f"{info.session_id}: {report.problems}")
                 found += 1
     return found

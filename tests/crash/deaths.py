@@ -12,7 +12,7 @@ from import_tools import ANSWERED, ASKED, ASKED_AGAIN, parsed
 from real_tools import Unavailable
 
 from session_store import blocking
-from session_store.chain import Draft
+from session_store.chain import Draft, Record
 from session_store.entries import Position
 from session_store.errors import AlreadyExists
 from session_store.ids import SessionId, new_session_id
@@ -37,6 +37,7 @@ class Case:
         drafts: Of the append, so that doing it again is a retry.
         told: What the child was told.
         held: What must be there whatever happens.
+        secrets: What must be nowhere when it was erased.
     """
 
     root: Path
@@ -45,6 +46,7 @@ class Case:
     parent: Position | None = None
     held: list[Position] = Factory(list)
     told: Acks = Factory(Acks)
+    secrets: list[Record] = Factory(list)
 
     @property
     def core(self) -> FsCore:
@@ -105,6 +107,21 @@ def _forked(root: Path) -> Case:
     return Case(root, fork(case.core, case.held[0]), held=case.held)
 
 
+def _with_secrets(root: Path) -> Case:
+    """What is erased stands in quarantine too: its append was torn, and tried again."""
+    case = _plain(root)
+    core, floor = case.core, case.held[0]
+    long, short = [note("secret " * 2_000), note("b")], [note("secret")]
+    core.append(case.session_id, long, expected=ANY, floor=floor)
+    path = log_of(core, case.session_id)
+    path.write_bytes(path.read_bytes()[:-40])
+    for drafts in (long, short):
+        case.core.append(case.session_id, drafts, expected=ANY, floor=floor)
+    found = {record.digest: record for record in records(case.core, case.session_id)}
+    case.secrets = [found[draft.digest] for draft in (long[0], short[0])]
+    return case
+
+
 def _transcript(root: Path) -> Case:
     return Case(root, _import(root, ASKED, ANSWERED), [])
 
@@ -148,6 +165,11 @@ def _repair(case: Case) -> None:
     case.core.repair(case.session_id)
 
 
+def _erase(case: Case) -> None:
+    targets = [Position(case.session_id, r.seq, r.hash) for r in case.secrets]
+    case.told.add(case.core.erase(case.session_id, targets, reason="asked for"))
+
+
 def _import_more(case: Case) -> None:
     _import(case.root, ASKED, ANSWERED, ASKED_AGAIN)
 
@@ -186,6 +208,13 @@ def _is_repaired(case: Case) -> str:
     return "" if kinds.count("recovery") == len(kept) == 1 else f"{kinds}, kept {kept}"
 
 
+def _is_erased(case: Case) -> str:
+    needles = [needle for record in case.secrets for needle in (record.salt, record.body)]
+    data = {path: path.read_bytes() for path in case.root.rglob("*") if path.is_file()}
+    left = [str(path) for path in data if any(needle in data[path] for needle in needles)]
+    return f"left in {left}" if left else ""
+
+
 def _is_imported(case: Case) -> str:
     """What the transcript grew by, once."""
     found = [r.body for r in records(case.core, case.session_id)]
@@ -217,6 +246,7 @@ SCENES = {
     "fork": Scene(_parent, _fork, _is_forked),
     "delete": Scene(_forked, _delete, _is_gone),
     "repair": Scene(_damaged, _repair, _is_repaired),
+    "erase": Scene(_with_secrets, _erase, _is_erased),
     "import": Scene(_transcript, _import_more, _is_imported),
 }
 
@@ -259,11 +289,12 @@ def _judge(scene: Scene, case: Case) -> str:
 def subjects(root: Path, *, smoke: bool) -> Iterator[Subject]:
     def row(name: str) -> Row:
         subject = f"death in {name}"
+        rows = (4, 74) if name == "erase" else (4,)
         try:
             counts, wrong = run(root / name, name, step=61 if smoke else 1)
         except Unavailable as why:
-            return Row(subject, {}, 0, (4,), str(why))
-        return Row(subject, counts, wrong, (4,))
+            return Row(subject, {}, 0, rows, str(why))
+        return Row(subject, counts, wrong, rows)
 
     for name in SCENES:
         yield lambda name=name: row(name)

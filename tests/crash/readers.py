@@ -11,6 +11,8 @@ from random import Random
 from attrs import asdict, define, field
 from fs_tools import born, log_of, note, records, store
 
+from session_store import blocking
+from session_store.chain import Record
 from session_store.errors import Corrupt, StoreFull
 from session_store.ids import SessionId
 from session_store.stores import ANY
@@ -168,6 +170,64 @@ def _repair_and_append(root: Path, session_id: SessionId) -> None:
     core.append(session_id, [note()], expected=ANY)
 
 
+def erasures(root: Path, *, rounds: int, seed: int) -> tuple[dict[str, object], int]:
+    """
+    Read a log in every way while records of it are erased.
+
+    A reader gets the record, or that it is erased; it says of no place that it is damaged.
+    """
+    random, wrong, old, erased = Random(seed), 0, 0, 0
+    core = store(root, lock_timeout_s=60)
+    for number in range(rounds):
+        session_id = born(core)
+        for _ in range(5):
+            text = "x" * random.choice((10, 5_000, 1 << 20))
+            core.append(session_id, [note(text)], expected=ANY, durability="os")
+        before = records(core, session_id)
+        pid = start(partial(_erase_some, root, session_id, random.random()))
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            seq = random.randrange(1, 6)
+            for found in _ways(core, session_id, seq, random):
+                was = before[seq]
+                is_right = found.hash == was.hash and found.body in (was.body, None)
+                old, erased = old + (found.body is not None), erased + (found.body is None)
+                if not is_right:
+                    print(f"seed {seed}, round {number}: seq {seq} is {found.body!r:.80}")
+                    wrong += 1
+        wrong += wait([pid]) != [0]
+        wrong += any(r.salt in log_of(core, session_id).read_bytes() for r in before[1:])
+        core.delete(session_id)
+    counts = {"sessions": rounds, "saw the record": old, "saw it erased": erased, "wrong": wrong}
+    return counts, wrong
+
+
+def _ways(core: FsCore, session_id: SessionId, seq: int, random: Random) -> Iterator[Record]:
+    """Read one record in one way, and all of the log as `verify` does."""
+    match random.randrange(4):
+        case 0:
+            yield records(core, session_id)[seq]
+        case 1:
+            yield core.record(session_id, seq)
+        case 2:
+            follower, given = core.follower(session_id, 0), list[Record]()
+            while len(given) <= seq:
+                given += follower.more()
+            yield given[seq]
+        case 3:
+            with blocking.open_store(core.files.root, create=False) as opened:
+                report = blocking.verify(opened, session_id)
+            if {f.what for f in report.findings} - {"erased", "erasure-unfinished", "torn"}:
+                raise AssertionError(report.findings)
+
+
+def _erase_some(root: Path, session_id: SessionId, seed: float) -> None:
+    random, core = Random(seed), store(root, lock_timeout_s=60)
+    seqs = list(range(1, 6))
+    random.shuffle(seqs)
+    for seq in seqs:
+        core.erase(session_id, [core.position(session_id, seq)], reason="asked for")
+
+
 def subjects(root: Path, *, smoke: bool) -> Iterator[Subject]:
     def polled() -> Row:
         found = poll(root / "polls", polls=2_000 if smoke else 100_000, seed=SEED)
@@ -178,5 +238,10 @@ def subjects(root: Path, *, smoke: bool) -> Iterator[Subject]:
         counts, wrong = repairs(root / "repairs", rounds=10 if smoke else 500, seed=SEED)
         return Row("reader beside a repair", counts, wrong, (57,))
 
+    def erased() -> Row:
+        counts, wrong = erasures(root / "erasures", rounds=5 if smoke else 500, seed=SEED)
+        return Row("reader beside an erasure", counts, wrong, (57,))
+
     yield polled
     yield repaired
+    yield erased

@@ -17,7 +17,18 @@ from real_tools import Unavailable
 from .processes import TIMEOUT_S, start
 
 FILE_CALLS = [
-    *("openat", "close", "write", "pread64", "lseek", "newfstatat", "fstat", "statx", "flock"),
+    *(
+        "openat",
+        "close",
+        "write",
+        "pwrite64",
+        "pread64",
+        "lseek",
+        "newfstatat",
+        "fstat",
+        "statx",
+        "flock",
+    ),
     *("ftruncate", "fsync", "fdatasync", "mkdir", "mkdirat", "rename", "renameat", "renameat2"),
     *("link", "linkat", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "fchmodat", "access"),
     *("faccessat", "faccessat2", "getdents64", "fadvise64"),

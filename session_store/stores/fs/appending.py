@@ -10,6 +10,7 @@ from ...ids import SessionId
 from ...limits import APPEND_BYTES_MAX
 from ...redacted import find_redactions
 from ...scan import Scanner
+from .erasing import take_in
 from .log import Log, Written
 from .parents import born_fork
 from .recovery import quarantine_tail, settle
@@ -26,6 +27,8 @@ def append_lines(core: "FsCore", session_id: SessionId, lines: bytes) -> Receipt
     Append whole appends as they stand in another store, or give birth to a log with them.
 
     Records that are in the log already are passed over, so a repeated call adds nothing.
+
+    What redactions among them name is blanked before they are acknowledged.
 
     Raises:
         InvalidInput: They do not end with a whole append, or are none or too many bytes.
@@ -82,7 +85,12 @@ def _append(target: Log, lines: bytes, records: list[Record]) -> Written:
         # No recovery record: with one, no line of the other store would ever fit again.
         quarantine_tail(target, tip.tail.offset)
         target.refresh()
-    return target.write(lines[fresh.offset :], last)
+    data = lines[fresh.offset :]
+    erases = take_in(target, data, tip.tail.offset)
+    written = target.write(data, last)
+    if erases:
+        settle(target, cuts=False)
+    return written
 
 
 def _known(target: Log, last: Head, head: Head) -> Written:

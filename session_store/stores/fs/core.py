@@ -23,7 +23,7 @@ from ...errors import (
 )
 from ...ids import SessionId, parse_session_id
 from ..protocol import Cursor, Expected, Repair
-from . import forks
+from . import erasing, forks
 from .appending import append_lines
 from .birth import WholeBirth, born_in_place, make_and_lock
 from .deletion import begin_delete, finish_delete
@@ -355,6 +355,8 @@ class FsCore(FsReading):
         target = self.log(self.check_id(session_id))
         with self.locked(target):
             return repair(target)
+
+    erase = erasing.erase
 
     def append_trace(self, session_id: SessionId, data: bytes) -> int:
         return append_trace(self.files, self.check_id(session_id), data)

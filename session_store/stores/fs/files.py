@@ -121,6 +121,15 @@ class Files:
                 fd = self._create(name, flags, directory)
             else:
                 fd = os.open(name, flags | os.O_NONBLOCK, dir_fd=directory)
+        return self._noted(fd)
+
+    def open_in_place(self, path: str) -> OpenFile:
+        """Open for `write_at`: with O_APPEND the system would put at the end what is written anywhere."""
+        with self._parent(path) as (directory, name):
+            fd = os.open(name, os.O_RDWR | os.O_NONBLOCK | _SAFE, dir_fd=directory)
+        return self._noted(fd)
+
+    def _noted(self, fd: int) -> OpenFile:
         status = os.fstat(fd)
         file = OpenFile(fd, (status.st_dev, status.st_ino))
         self._opened.add(file)
@@ -164,6 +173,10 @@ class Files:
     def write(self, file: OpenFile, data: bytes) -> int:
         """Append *data*; may write less than all of it."""
         return os.write(file.fd, data)
+
+    def write_at(self, file: OpenFile, data: bytes, offset: int) -> int:
+        """Overwrite what stands at *offset* of a file opened in place; may write less than all of *data*."""
+        return os.pwrite(file.fd, data, offset)
 
     def truncate(self, file: OpenFile, size: int) -> None:
         os.ftruncate(file.fd, size)

@@ -193,9 +193,7 @@ class Reader:
         known, searched = self._known(), self.size()
         named = self.redactions(known)
         any_born = start > 0
-        for records in self._verified(
-            *self.place_before(start), known, named, plain_to=0 if named else searched
-        ):
+        for records in self._verified(*self.place_before(start), known, named, searched=searched):
             any_born = any_born or bool(records)
             inside = [
                 withhold(r, named)
@@ -230,16 +228,28 @@ class Reader:
         return Head(self.session_id, before.seq, before.ts, before.hash), before.end
 
     def _verified(
-        self, head: Head, offset: int, known: Verified, named: Named, *, plain_to: int
+        self, head: Head, offset: int, known: Verified, named: Named, *, searched: int
     ) -> Iterator[list[Record]]:
+        """
+        Give the records from *offset* on as they stand in the log.
+
+        Args:
+            named: What its redactions name up to byte *searched*; it grows with the log.
+        """
         looks = 0
+        plain_to = 0 if named else searched
         goes_on = offset <= known.end
         while True:
             scanner = self.scanner(head, offset, named, trusted=known.end)
             size = self.size()
             try:
                 for at in range(offset, size, _CHUNK):
-                    records = scanner.feed(self.read(min(_CHUNK, size - at), at))
+                    data = self.read(min(_CHUNK, size - at), at)
+                    if at < known.end and self.size() != searched:
+                        # What is in *data* may have been named, and half blanked, since.
+                        scanner.distrust()
+                    records = scanner.feed(data)
+                    del data
                     if goes_on and scanner.end > known.end:
                         self._remember(scanner, is_plain=scanner.end <= plain_to)
                     yield records
@@ -252,6 +262,10 @@ class Reader:
                 if looks == _LOOKS:
                     raise
                 head, offset = scanner.head, scanner.end
+                grown = self.size()
+                if grown != searched:
+                    named.update(self.redactions())
+                    searched, plain_to = grown, 0
             else:
                 return
 

@@ -19,6 +19,7 @@ from ...entries import Recovery
 from ...errors import DurabilityLost, NotFound, SessionStoreError
 from ...scan import Tail
 from . import layout, pending
+from .blanking import finish_erase
 from .deletion import finish_delete
 from .finding import check_damage, holds, scan
 from .log import Log
@@ -53,18 +54,24 @@ def settle(target: Log, era: object = None, *, cuts: bool = True) -> Tip:
         finish_jobs(target, jobs)
     check_damage(target)
     tip = target.refresh()
+    erasures = [job for job in jobs if job["job"] == "erase"]
+    # A redaction of our own, which may have to be appended, does not stand behind a torn tail.
+    cuts = cuts or any(job["drafts"] for job in erasures)
     if cuts and tip.is_born and tip.tail.state == "torn":
         cut(target, tip, TORN)
         tip = target.refresh()
     if tip.tail.state == "missing_lf":  # Perhaps of the very record of the cut.
         _mend_line_end(target, tip.tail)
         tip = target.refresh()
+    for job in erasures:
+        finish_erase(target, job)
+        tip = target.refresh()
     return tip
 
 
 def finish_jobs(target: Log, jobs: Sequence[pending.Job]) -> None:
     """
-    Do what the pending mark says was left to do.
+    Do what the pending mark says was left to do; an erasure waits for a clean tail.
 
     Raises:
         NotFound: That was a delete.

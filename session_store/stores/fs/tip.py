@@ -6,13 +6,14 @@ Rules of this module:
   * O(1) and O(log n) reads on a log that holds; more only where something is wrong.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from ...chain import Head, Invalid, Record, check_line, root_head
+from ...chain import Head, Invalid, Record, check_line, check_named, root_head
 from ...errors import Corrupt, NotFound
 from ...ids import SessionId
 from ...limits import APPEND_BYTES_MAX, BATCH_MAX, LINE_BYTES_MAX
+from ...redacted import find_redactions
 from ...scan import Scanner, Tail
 
 Read: TypeAlias = Callable[[int, int], bytes]
@@ -118,12 +119,12 @@ def find_seq(read: Read, end: int, session_id: SessionId, seq: int, path: str) -
     """
     Return the self-consistent record *seq* of a log whose last append ends at *end*.
 
-    Damage elsewhere in the log does not matter.
+    Damage elsewhere in the log does not matter. What an erasure has begun to blank is erased.
 
     Raises:
         NotFound: The log has no such record, or it does not hold.
 
-    Cost: O(log n) reads.
+    Cost: O(log n) reads; all of the log where the record is half blanked.
     """
     low, high = 0, end
     while low < high:
@@ -135,7 +136,48 @@ def find_seq(read: Read, end: int, session_id: SessionId, seq: int, path: str) -
             low = record.end
         else:
             return record
+    half = _half_blanked(read, low, end, session_id, seq)
+    # To the end that the log has now: what names the record may be behind *end*.
+    if half is not None and (seq, half.digest) in find_redactions(_chunks(read), session_id):
+        return half
     raise NotFound(f"{path}: no record with seq {seq}")
+
+
+def _chunks(read: Read) -> Iterator[bytes]:
+    at = 0
+    while data := read(_CHUNK, at):
+        yield data
+        at += len(data)
+
+
+def find_seqs(
+    read: Read, end: int, session_id: SessionId, seqs: Iterable[int], path: str
+) -> Iterator[Record | None]:
+    """Give the records *seqs*, which rise, as `find_seq` does; None for one that is not there."""
+    before: Record | None = None
+    for seq in seqs:
+        found: Record | None = None
+        if before is not None and before.seq == seq - 1:
+            found = _first_record(read, before.end, before.end + 1, session_id)
+        if found is None or found.seq != seq:
+            try:
+                found = find_seq(read, end, session_id, seq, path)
+            except NotFound:
+                found = None
+        before = found
+        yield found
+
+
+def _half_blanked(read: Read, at: int, end: int, session_id: SessionId, seq: int) -> Record | None:
+    """Return record *seq* as erased if it stands among the lines from *at* on, but for its body."""
+    for begin, line, _ in _lines_from(read, at, end):
+        try:
+            record = check_named(line, session_id, offset=begin)
+        except Invalid:
+            return None
+        if record.seq >= seq:
+            return record if record.seq == seq else None
+    return None
 
 
 def _first_record(read: Read, at: int, stop: int, session_id: SessionId) -> Record | None:

@@ -17,6 +17,7 @@ SYNCS = frozenset({"sync", "sync_data", "sync_directory"})
 CHANGES = SYNCS | {
     "create",
     "write",
+    "write_at",
     "truncate",
     "make_directory",
     "rename",

@@ -65,13 +65,25 @@ class MemoryDisk(MemoryFiles):
             file = super().open(path, write=write, create=create)
             if not is_there:
                 self.device.changes.append({path: self.node(file)})
-            self._told[file] = self.device.of(self.node(file)).failures
-            return file
+            return self._known(file)
+
+    def open_in_place(self, path: str) -> OpenFile:
+        with self._mutex:
+            return self._known(super().open_in_place(path))
+
+    def _known(self, file: OpenFile) -> OpenFile:
+        self._told[file] = self.device.of(self.node(file)).failures
+        return file
 
     def write(self, file: OpenFile, data: bytes) -> int:
         with self._mutex:
             self.device.of(self.node(file)).ops.append(bytes(data))
             return super().write(file, data)
+
+    def write_at(self, file: OpenFile, data: bytes, offset: int) -> int:
+        with self._mutex:
+            self.device.of(self.node(file)).ops.append((offset, bytes(data)))
+            return super().write_at(file, data, offset)
 
     def truncate(self, file: OpenFile, size: int) -> None:
         with self._mutex:

@@ -71,6 +71,12 @@ class Faults(Files):
         self._paths[file] = path
         return file
 
+    def open_in_place(self, path: str) -> OpenFile:
+        self._meet("open", path)
+        file = super().open_in_place(path)
+        self._paths[file] = path
+        return file
+
     def read(self, file: OpenFile, size: int, offset: int) -> bytes:
         self._meet("read", self._paths[file], size)
         return super().read(file, size, offset)
@@ -80,6 +86,16 @@ class Faults(Files):
         if not isinstance(fault, Short):
             return super().write(file, data)
         size = super().write(file, data[: fault.size]) if fault.size else 0
+        return self._stopped(fault, size)
+
+    def write_at(self, file: OpenFile, data: bytes, offset: int) -> int:
+        fault = self._meet("write_at", self._paths[file], len(data))
+        if not isinstance(fault, Short):
+            return super().write_at(file, data, offset)
+        size = super().write_at(file, data[: fault.size], offset) if fault.size else 0
+        return self._stopped(fault, size)
+
+    def _stopped(self, fault: Short, size: int) -> int:
         if fault.then is not None:
             raise self._ended(fault.then)
         return size

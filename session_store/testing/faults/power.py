@@ -24,6 +24,7 @@ PAGE = 4096
 
 GONE: Literal["gone"] = "gone"
 DIRECTORY: Literal["directory"] = "directory"
+Op: TypeAlias = bytes | int | tuple[int, bytes]
 Change: TypeAlias = Mapping[str, Node | Literal["gone", "directory"]]
 """What stands at some names after one call."""
 
@@ -36,13 +37,13 @@ class Stored:
     Attributes:
         device: On the device.
         base: What the cache held when *ops* began; another thing than *device* after a failed sync.
-        ops: Bytes appended and lengths cut to since then.
+        ops: Bytes appended, bytes written at an offset, and lengths cut to since then.
         failures: How often a write-back failed; see `Lost`.
     """
 
     device: bytes = b""
     base: bytes = b""
-    ops: list[bytes | int] = field(factory=list)
+    ops: list[Op] = field(factory=list)
     failures: int = 0
 
     def sync(self, data: bytes) -> None:
@@ -83,13 +84,16 @@ class Stored:
         """Return what the cache held at first, and behind every operation."""
         found = [self.base]
         for op in self.ops:
-            found.append(found[-1][:op] if isinstance(op, int) else found[-1] + op)
+            found.append(_applied(op, found[-1]))
         return found
 
     def _sizes(self) -> list[int]:
         found = [len(self.base)]
         for op in self.ops:
-            found.append(min(found[-1], op) if isinstance(op, int) else found[-1] + len(op))
+            if isinstance(op, int):
+                found.append(min(found[-1], op))
+            elif isinstance(op, bytes):
+                found.append(found[-1] + len(op))
         return found
 
     def _touched(self) -> list[int]:
@@ -99,6 +103,10 @@ class Stored:
         for before, after in pairwise(sizes):
             low, high = min(before, after), max(before, after)
             pages.update(range(low // PAGE, -(-high // PAGE)))
+        for op in self.ops:
+            if isinstance(op, tuple):
+                offset, data = op
+                pages.update(range(offset // PAGE, -(-(offset + len(data)) // PAGE)))
         return sorted(pages)
 
     def remains(self) -> "Remains":
@@ -112,6 +120,15 @@ class Stored:
             for page in self._touched()
         }
         return Remains(self.device, tuple(sizes), pages)
+
+
+def _applied(op: Op, data: bytes) -> bytes:
+    if isinstance(op, int):
+        return data[:op]
+    if isinstance(op, bytes):
+        return data + op
+    offset, over = op
+    return data[:offset] + over + data[offset + len(over) :]
 
 
 def _distinct(versions: Iterator[bytes]) -> tuple[bytes, ...]:

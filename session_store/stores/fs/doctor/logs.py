@@ -226,10 +226,15 @@ def _finding(
     """
     if what in _TAILS:
         is_unborn = what == "unborn"
-        fix = mending.remove_unborn if is_unborn else mending.settle_log
+        mends = mending.remove_unborn if is_unborn else mending.settle_log
         mend = FIX if is_unborn else f"session-store repair {session_id}"
         text = f"{why}; {_TAILS[what]}"
-        return StoreFinding(what, "warning", path, text, mend, session_id, partial(fix, session_id))
+        fix = partial(mends, session_id)
+        return StoreFinding(what, "warning", path, text, mend, session_id, fix)
+    if what == "erasure-unfinished":
+        text = f"{why}; no reader is given it"
+        fix = partial(mending.finish_erasures, session_id)
+        return StoreFinding(what, "warning", path, text, FIX, session_id, fix)
     salvage = f"session-store salvage {session_id}"
     if what == "corrupt" and is_begun:
         text = (

@@ -15,6 +15,7 @@ _JOBS = {
     "cut": "interrupted",
     "reopen": "sync-failed",
     "delete": "delete-unfinished",
+    "erase": "erasure-unfinished",
 }
 _SYNC_FAILED = (
     "a sync to the device failed: handles opened before are refused, and what was appended "
@@ -24,6 +25,10 @@ _WHY = {
     "cut": "a recovery or a repair was interrupted; the next append finishes it",
     "reopen": _SYNC_FAILED,
     "delete": "a delete was interrupted; its files may still be there",
+    "erase": (
+        "an erasure was interrupted: bytes of what it erases may still be there, and no reader "
+        "is given them; the next append finishes it"
+    ),
 }
 
 

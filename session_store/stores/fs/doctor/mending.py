@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from ....errors import Corrupt, Locked, NotFound, UnsafePath, Unsupported
 from ....ids import SessionId
 from .. import forks, layout, pending
+from ..blanking import finish_named
 from ..core import FsCore
 from ..deletion import begin_delete, finish_delete
 from ..directories import ensure_directory
@@ -25,6 +26,14 @@ from ..recovery import quarantine_unborn, settle
 def settle_log(session_id: SessionId, core: FsCore) -> None:
     """Finish what is pending and mend the tail, on disk."""
     core.flush(session_id)
+
+
+def finish_erasures(session_id: SessionId, core: FsCore) -> None:
+    """Blank what redactions in the log name, whoever has left it there."""
+    target = core.log(session_id)
+    with core.locked(target):
+        if settle(target).is_born:
+            finish_named(target)
 
 
 def finish_deletion(session_id: SessionId, core: FsCore) -> None:

@@ -1,0 +1,215 @@
+"""
+Finishing an erasure: from its pending mark to a store that holds no byte of what was erased.
+
+Rules of this module:
+  * Wants the append lock. Nothing is blanked before the redaction that names it is on the device.
+  * Copies go first: they are recognised by what the log still holds.
+  * Every step may be the last one: a redo finds what was done and does the rest.
+"""
+
+import logging
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+
+from ...chain import SAFE_INT_MAX, TRAIL_SIZE, Record, erased_body, is_blank
+from ...entries import Json
+from ...errors import NotFound, StoreFull
+from ...ids import SessionId
+from ...redacted import Named, find_redactions, named_by
+from . import layout, pending
+from .files import Files, OpenFile
+from .finding import holds
+from .log import FULL, Log
+from .tip import find_seqs
+
+log = logging.getLogger("session_store")
+
+_CHUNK = 1024 * 1024
+_OVERLAP = 128
+_MARKS = re.compile(rb'"digest":"([0-9a-f]{64})"|(?<="salt":")([0-9a-f]{32})"')
+_EVENT = re.compile(rb'\{"ts":([0-9]{1,16}),"turn":([0-9]{1,16}),"kind":"')
+_EVENT_BYTES_MAX = 64
+
+
+def erase_job(offset: int, drafts: Sequence[Json], turns: Collection[int]) -> pending.Job:
+    """
+    Return the job of one erasure.
+
+    Args:
+        offset: Where its redactions will stand, or behind it.
+        drafts: Those redactions, as a mark keeps them; none are ready lines of another store,
+            which bring them along.
+        turns: Turns whose events in the trace go too.
+    """
+    return {"job": "erase", "offset": offset, "drafts": list(drafts), "turns": sorted(turns)}
+
+
+def finish_erase(target: Log, job: pending.Job) -> None:
+    """
+    Do what an erase *job* has left to do, and take it off the mark. Wants a clean tip.
+
+    Raises:
+        StoreFull: No room to blank; it goes on with the next append.
+
+    Durability: the redaction, then what was blanked, then the mark's removal.
+    """
+    assert target.file is not None
+    files = target.files
+    drafts = pending.drafts_from_json(job["drafts"])
+    if target.refresh().is_born:
+        if drafts and not holds(target, drafts[0].digest, job["offset"]):
+            target.append(drafts)
+        files.sync_data(target.file)
+        named: Named = {}
+        for draft in drafts:
+            named.update(named_by(draft.body, SAFE_INT_MAX))
+        if not drafts:
+            named = find_redactions(_chunks(target, job["offset"]), target.session_id)
+        blank(target, named, turns=job["turns"])
+    jobs = pending.load(files, target.session_id)
+    pending.save(files, target.session_id, [each for each in jobs if each["job"] != "erase"])
+
+
+def finish_named(target: Log) -> None:
+    """Blank whatever redactions in the log name and is not blank, mark or no mark."""
+    assert target.file is not None
+    target.files.sync_data(target.file)
+    blank(target, find_redactions(_chunks(target, 0), target.session_id))
+
+
+def _chunks(target: Log, offset: int) -> Iterator[bytes]:
+    end = target.refresh().tail.offset
+    return (target.read(min(_CHUNK, end - at), at) for at in range(offset, end, _CHUNK))
+
+
+def blank(target: Log, named: Named, *, turns: Collection[int] = ()) -> None:
+    """
+    Blank salt and body of what is *named* and stands in the log, and every copy beside it.
+
+    Durability: on disk.
+    """
+    assert target.file is not None
+    files, session_id = target.files, target.session_id
+    _drop_temp(target)
+    _blank_kept(target, named)
+    if turns:
+        _blank_events(files, session_id, frozenset(turns))
+    file: OpenFile | None = None
+    count = 0
+    for record in _standing(target, named):
+        if file is None:
+            file = files.open_in_place(target.path)
+            if file.inode != target.file.inode:
+                raise NotFound(f"{target.name}: another program replaced the file")
+        size = len(record.line) - TRAIL_SIZE - record.head_size
+        _overwrite(files, file, record.offset + record.head_size, erased_body(size), target.name)
+        count += 1
+    if count:
+        files.sync_data(target.file)
+        log.info("%s: %d records erased", session_id, count)
+
+
+def _standing(target: Log, named: Named) -> Iterator[Record]:
+    """Give the records that are *named*, stand in the log, and are not blank."""
+    end = target.refresh().tail.offset
+    wanted = dict(sorted(named))
+    found = find_seqs(target.read, end, target.session_id, wanted, target.name)
+    for record in found:
+        if record is not None and (record.seq, record.digest) in named and not is_blank(record):
+            yield record
+
+
+def _overwrite(files: Files, file: OpenFile, offset: int, data: bytes, name: str) -> None:
+    while data:
+        try:
+            size = files.write_at(file, data, offset)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            why = "what is to be erased is given out no more, the next append goes on"
+            raise StoreFull(f"{name}: {error.strerror}; {why}") from error
+        offset, data = offset + size, data[size:]
+
+
+# -- copies beside the log --------------------------------------------------------------------
+
+
+def _drop_temp(target: Log) -> None:
+    """Remove a copy of the log that never took its place, unless somebody is at work with it."""
+    assert target.file is not None
+    files, temp = target.files, layout.temp_path(target.session_id)
+    found = files.stat(temp)
+    if found is None or not found.is_regular or found.inode == target.file.inode:
+        return
+    with suppress(FileNotFoundError):
+        file = files.open(temp)
+        if files.try_lock(file):
+            files.unlink(temp)
+            files.unlock(file)
+
+
+def _blank_kept(target: Log, named: Named) -> None:
+    """Blank what is *named* in the pieces that were taken out of the log, by digest or salt."""
+    files, session_id = target.files, target.session_id
+    names = [name for name in files.names(layout.QUARANTINE) if name.startswith(session_id)]
+    kept = [path for name in names if _is_file(files, path := f"{layout.QUARANTINE}/{name}")]
+    if not kept:
+        return
+    marks = {digest for _, digest in named}
+    marks.update(record.salt for record in _standing(target, named) if record.salt is not None)
+    for path in kept:
+        file = files.open_in_place(path)
+        places = list(_marked(files, file, marks))
+        for offset in places:
+            end = _line_end(files, file, offset)
+            for at in range(offset, end, _CHUNK):
+                blanks = b" " * min(_CHUNK, end - at)
+                _overwrite(files, file, at, blanks, files.name(path))
+        if places:
+            files.sync(file)
+
+
+def _is_file(files: Files, path: str) -> bool:
+    """Return whether a file is at *path*: what else may be put there is not followed, nor waited for."""
+    found = files.stat(path)
+    return found is not None and found.is_regular
+
+
+def _marked(files: Files, file: OpenFile, marks: Collection[bytes]) -> Iterator[int]:
+    """Give where a salt begins, or a digest ends, that is one of *marks*."""
+    size = files.size(file)
+    for at in range(0, size, _CHUNK):
+        data = files.read(file, min(_CHUNK + _OVERLAP, size - at), at)
+        for found in _MARKS.finditer(data):
+            if found[1] in marks:
+                yield at + found.end()
+            elif found[2] in marks:
+                yield at + found.start()
+
+
+def _line_end(files: Files, file: OpenFile, offset: int) -> int:
+    size = files.size(file)
+    for at in range(offset, size, _CHUNK):
+        found = files.read(file, min(_CHUNK, size - at), at).find(b"\n")
+        if found >= 0:
+            return at + found
+    return size
+
+
+def _blank_events(files: Files, session_id: SessionId, turns: Collection[int]) -> None:
+    """Put a note of a missing event in the place of every event of *turns*, at the same length."""
+    path = layout.trace_path(session_id)
+    if not _is_file(files, path):
+        return
+    file = files.open_in_place(path)
+    begin, size = 0, files.size(file)
+    while begin < size:
+        end = _line_end(files, file, begin)
+        event = _EVENT.match(files.read(file, min(_EVENT_BYTES_MAX, end - begin), begin))
+        if event is not None and int(event[2]) in turns:
+            note = b'{"ts":%b,"turn":%b,"kind":"dropped","data":1}' % event.groups()
+            data = note.ljust(end - begin) if len(note) <= end - begin else b" " * (end - begin)
+            _overwrite(files, file, begin, data, files.name(path))
+        begin = end + 1
+    files.sync(file)
