@@ -45,6 +45,10 @@ class InlineFace(Store):
         self.core = core
 
     @property
+    def store_id(self) -> str:
+        return self.core.info.store_id
+
+    @property
     def is_masked(self) -> bool:
         return self.core.allow_masked
 
@@ -155,6 +159,9 @@ class InlineFace(Store):
 
     async def delete(self, session_id: SessionId) -> None:
         await self._run(self.core.delete, session_id)
+
+    async def is_deleted(self, session_id: SessionId) -> bool:
+        return await self._run(self.core.is_deleted, session_id)
 
     async def repair(self, session_id: SessionId) -> Repair:
         return await self._run(self.core.repair, session_id)

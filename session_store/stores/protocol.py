@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -10,6 +10,9 @@ from ..chain import Draft, Record
 from ..entries import Durability, Position, Receipt, SessionOrigin
 from ..ids import SessionId
 from ..redacted import Named
+
+if TYPE_CHECKING:
+    from ..checkpoint.heads import HeadMemory
 
 
 class _Any(enum.Enum):
@@ -67,6 +70,13 @@ class Store(Protocol):
     All calls raise `InvalidId` for what is no id, `NotFound` for a session that is
     not there (unborn, deleted), `Corrupt` for damage with everything before it verified.
     """
+
+    heads: "HeadMemory | None" = None
+    """What closing, verifying and sealing remember heads in, and compare them with."""
+
+    @property
+    def store_id(self) -> str:
+        """The store's own name, made with it."""
 
     @property
     def is_masked(self) -> bool:
@@ -203,6 +213,9 @@ class Store(Protocol):
         Raises:
             HasForks: A fork by reference lives on it.
         """
+
+    async def is_deleted(self, session_id: SessionId) -> bool:
+        """Return whether the session was there and was deleted."""
 
     async def repair(self, session_id: SessionId) -> "Repair":
         """Cut the log at its first damage; the original is kept in quarantine."""
