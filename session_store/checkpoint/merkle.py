@@ -108,12 +108,10 @@ def consistency_ranges(old_size: int, size: int) -> list[Range]:
     Return the leaves under each hash of the proof that a tree of *size* continues one of *old_size*.
 
     Raises:
-        ValueError: Not 0 <= *old_size* <= *size*.
+        ValueError: Not 0 < *old_size* <= *size*: every tree continues an empty one.
     """
-    if not 0 <= old_size <= size:
+    if not 0 < old_size <= size:
         raise ValueError(f"a tree of {size} leaves does not continue one of {old_size}")
-    if old_size in (0, size):
-        return []
     start, stop, ranges = 0, size, list[Range]()
     while stop != old_size:
         middle = start + _split(stop - start)
@@ -138,7 +136,7 @@ def root_from_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes
 
     Source: RFC 9162 section 2.1.3.2, which verifies what RFC 6962 defines.
     """
-    if not 0 <= index < size or not _are_hashes(path):
+    if not 0 <= index < size or not _are_hashes([leaf, *path]):
         return None
     node, last, root = index, size - 1, leaf
     for sibling in path:
@@ -160,14 +158,14 @@ def is_consistent(
     """
     Return whether *path* proves that the tree of *size* continues the one of *old_size*.
 
+    That it continues an empty tree says nothing, and is no proof.
+
     Source: RFC 9162 section 2.1.4.2.
     """
-    if not 0 <= old_size <= size or not _are_hashes(path):
+    if not 0 < old_size <= size or not _are_hashes(path):
         return False
     if old_size == size:
         return not path and old_root == root
-    if old_size == 0:
-        return not path and old_root == EMPTY_ROOT
     hashes = list(path)
     if old_size & (old_size - 1) == 0:
         hashes.insert(0, old_root)

@@ -17,7 +17,7 @@ from .text import escape
 @click.option(
     "--consistency",
     metavar="SIZE",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=1),
     help="Prove that the newest seal continues the log that had SIZE records.",
 )
 def command(

@@ -150,7 +150,10 @@ def command(
             verifier = blocking.Verifier(read, **options)
             outcome.take_all(verifier, wanted, is_all=is_all)
         remembered(lambda: verifier.remember(also_back=accept))
-        (_print_json if settings.is_json else _print)(store, outcome, is_all=is_all)
+        if settings.is_json:
+            emit_json(_json(store, outcome))
+        else:
+            _print(store, outcome, is_all=is_all)
     quit_with(outcome.code)
 
 
@@ -209,10 +212,6 @@ def print_report(store: blocking.Store, report: Report, *, indent: str = "") -> 
         emit(f"{indent}  {what}: {place}: {escape(finding.why)}")
         if not finding.is_legal:
             emit(f"{indent}    in {escape(store.path(finding.session_id))}")
-
-
-def _print_json(store: blocking.Store, outcome: _Outcome, *, is_all: bool) -> None:
-    emit_json(_json(store, outcome))
 
 
 def _json(store: blocking.Store, outcome: _Outcome) -> Json:

@@ -52,7 +52,10 @@ async def prove_consistency(store: Store, session_id: SessionId, old_size: int) 
 
     Raises:
         NotFound: No such session, or no seal covers so many records; otherwise as for `prove`.
+        ValueError: *old_size* is below 1: every log continues an empty one.
     """
+    if old_size < 1:
+        raise ValueError("a log of no records is continued by every other")
     session_id = parse_session_id(session_id)
     note, checkpoint = await newest_seal(store, session_id, behind=old_size - 1)
     ranges = consistency_ranges(old_size, checkpoint.size)
