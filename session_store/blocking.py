@@ -309,7 +309,7 @@ class Verifier:
         return _run(self.inner.missing())
 
     def remember(self, *, also_back: bool = False) -> None:
-        self.inner.remember(also_back=also_back)
+        _run(self.inner.remember(also_back=also_back))
 
 
 def open_store(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_a_key_is_made_shown_and_never_overwritten(cli: Cli, trusted: str) -> No
 KEYS = {
     "read by others": (lambda: Path("k").chmod(0o640), 3, "others may read this key"),
     "gone": (lambda: Path("k").unlink(), 3, "no such file"),
-    "a link": (lambda: (Path("k").rename("r"), Path("k").symlink_to("r")), 3, ""),
+    "a directory": (lambda: (Path("k").unlink(), Path("k").mkdir(0o700)), 3, "not a regular file"),
     "empty": (lambda: Path("k").write_text(""), 2, "a private key"),
     "another": (lambda: Path("k").write_text(Path("k.pub").read_text()), 2, "a private key"),
 }
@@ -81,6 +82,13 @@ def test_a_key_that_is_no_key_seals_nothing(
 
     assert (code, before) == (said.code, log_of(session_id).read_bytes())
     assert why in said.err.lower()
+
+
+def test_a_key_may_be_a_link(cli: Cli, session_id: ss.SessionId, trusted: str) -> None:
+    """As secrets are mounted."""
+    Path("linked").symlink_to("k")
+
+    assert trusted == cli.ok("key", "show", "linked").out.strip()
 
 
 def test_from_a_key_to_a_verdict(cli: Cli, session_id: ss.SessionId, trusted: str) -> None:
@@ -165,12 +173,7 @@ def git(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(
-    subprocess.run(["git", "--version"], capture_output=True, check=False).returncode != 0
-    if any((Path(place) / "git").exists() for place in os.get_exec_path())
-    else True,
-    reason="git is not installed",
-)
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_anchors_are_committed(
     cli: Cli, session_id: ss.SessionId, trusted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """Levels: what a log is held against, and how it stands to it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,13 @@ from seal_tools import drafts_of, grow, lines_of, new_key, put_lines, rewritten,
 from session_tools import talk
 
 import session_store as ss
+from session_store.checkpoint.audit import Audit
+from session_store.checkpoint.merkle import Tree
+from session_store.checkpoint.note import session_checkpoint, sign_note
 from session_store.codec import draft
+from session_store.entries import TurnEnd
 from session_store.session.levels import parse_anchor
+from session_store.testing.story import ROOT, begun
 
 KEY = new_key()
 TRUST = [KEY.verifier]
@@ -239,7 +244,7 @@ async def test_the_head_memory_notices_a_log_that_went_back(
             assert ("INTACT", [what]) == (report.level, [f.what for f in report.problems])
         verifier = ss.Verifier(store)
         await verifier.verify(session.id)
-        verifier.remember(also_back=True)
+        await verifier.remember(also_back=True)
         assert [] == (await ss.verify(store, session.id)).problems
 
 
@@ -260,7 +265,7 @@ async def test_the_head_memory_notices_a_session_that_is_gone(tmp_path: Path) ->
             report.level,
             [f.what for f in report.findings],
         )
-        verifier.remember(also_back=True)
+        await verifier.remember(also_back=True)
         assert [] == await ss.Verifier(store).missing()
 
 
@@ -279,3 +284,60 @@ async def test_a_signed_list_notices_a_session_that_is_gone(
     assert "without a tombstone" in whys[gone.id]
     assert "was deleted since" in whys[deleted.id]
     assert kept.id not in whys
+
+
+class Growing(ss.FsStore):
+    """A store whose log grows, is sealed and remembered while it is verified."""
+
+    looks = 0
+
+    async def raw(self, session_id: ss.SessionId) -> AsyncIterator[bytes]:
+        self.looks += 1
+        is_reading = self.looks == 2  # The first look is for seals.
+        for _ in range(is_reading):
+            await self.grow(session_id)
+        async for chunk in super().raw(session_id):
+            yield chunk
+        for _ in range(is_reading):
+            await self.grow(session_id)
+
+    async def grow(self, session_id: ss.SessionId) -> None:
+        assert self.heads is not None
+        async with await ss.open_store(self.core.files.root, heads=self.heads.path) as other:
+            await grow(await ss.open_session(other, session_id), 2)
+            await ss.seal(other, session_id, KEY)
+            await grow(await ss.open_session(other, session_id), 1)
+
+
+async def test_what_is_appended_meanwhile_is_not_held_against_a_log(tmp_path: Path) -> None:
+    """Neither a seal that nobody looked for, nor a head that was seen later."""
+    async with await ss.open_store(tmp_path / "store") as store:
+        session = await sealed_session(store, KEY)
+        live = Growing(store.core)
+        live.heads = ss.HeadMemory(tmp_path / "heads.db", live.store_id)
+
+        report = await ss.verify(live, session.id, trust=TRUST)
+        assert ("SEALED", []) == (report.level, list(report.findings))
+        assert 16 == report.records
+        seen = live.heads.seen(session.id)
+        assert seen is not None
+        assert 17 == seen.seq
+
+
+def test_a_seal_that_nobody_looked_for_is_passed_over() -> None:
+    """Where it signs less than what stands before it, its root is not known; that is no finding."""
+    story = begun()
+    tree = Tree()
+    for seq in range(1):
+        tree.add(story.record(seq).hash)
+    note = sign_note(session_checkpoint(ROOT, 1, tree.root()).text(), KEY)
+    story.append(TurnEnd(1))
+    story.append(ss.Seal(str(note)))
+    audit = Audit(ROOT)
+    audit.take([story.record(seq) for seq in range(3)])
+
+    verdict = audit.judge(TRUST)
+    assert (None, []) == (verdict.sealed, list(verdict.bad))
+    told = Audit(ROOT, {1})
+    told.take([story.record(seq) for seq in range(3)])
+    assert told.judge(TRUST).sealed is not None

@@ -123,7 +123,7 @@ class HeadMemory:
             with closing(sqlite3.connect(self.path, timeout=_TIMEOUT_S)) as db:
                 yield db
         except sqlite3.Error as error:
-            raise UnsafePath(str(self.path), f"is of no use as head memory: {error}") from error
+            raise UnsafePath(str(self.path), f"is of no use as head memory ({error})") from error
 
     def _version(self, db: sqlite3.Connection) -> int:
         (found,) = db.execute("PRAGMA user_version").fetchone()

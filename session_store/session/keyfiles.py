@@ -29,16 +29,16 @@ def read_key(path: str | Path) -> SigningKey:
     Return the key that a file holds.
 
     Raises:
-        UnsafePath: It is not a regular file of this user's, or others may read it.
+        UnsafePath: It is not a regular file of this user's or of root's, or others may read it.
         InvalidInput: It holds no private key.
         MissingExtra: `cryptography` is not installed.
     """
-    files, name = _place(path)
+    files, name = _place(Path(path).resolve())  # Secrets are often mounted as links.
     file = files.open(name)
     found = files.stat(name)
     if found is None or not found.is_regular or found.inode != file.inode:
         raise UnsafePath(str(path), "is not a regular file")
-    if found.owner != files.owner() or found.mode & _OTHERS:
+    if found.owner not in (files.owner(), 0) or found.mode & _OTHERS:
         raise UnsafePath(str(path), "others may read this key: chmod 600, and think of a new one")
     return SigningKey.parse(files.read(file, _SIZE_MAX, 0).decode("utf-8", "replace").strip())
 

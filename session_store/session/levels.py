@@ -37,6 +37,14 @@ def parse_anchor(text: str) -> Note | Inventory:
 
 
 @frozen
+class Watch:
+    """What was seen of a log before it is read, and what shall see its records meanwhile."""
+
+    seen: Position | None = None
+    audit: Audit | None = None
+
+
+@frozen
 class Levels:
     """
     What logs are held against.
@@ -55,31 +63,32 @@ class Levels:
         if isinstance(self.against, Note | Inventory) and not self.trust:
             raise ValueError("what is signed is believed only if a key is trusted")
 
-    async def audit(self, store: Store, session_id: SessionId) -> Audit | None:
+    async def begin(self, store: Store, session_id: SessionId) -> Watch:
         """
-        Return what shall see the verified records of a log, None if nothing need.
+        Return what is to be known before a log is read: what comes later is not held against it.
 
-        Cost: one search over the log's bytes.
+        Cost: one search over the log's bytes, if a key is trusted.
         """
+        seen = await store.seen(session_id)
         if not self.trust:
-            return None
+            return Watch(seen)
         audit = Audit(session_id, await stored_sizes(store, session_id))
         if isinstance(self.against, Note):
             audit.sizes.add(parse_checkpoint(self.against.text).size)
-        return audit
+        return Watch(seen, audit)
 
-    async def lift(self, store: Store, report: Report, audit: Audit | None) -> Report:
+    async def lift(self, store: Store, report: Report, watch: Watch) -> Report:
         """
         Return *report* of an intact log with the level that it reaches, and what speaks against it.
 
         Args:
-            audit: Has seen the log's records.
+            watch: From `begin`; its audit has seen the log's records.
 
         Raises:
             InvalidProof: What it is held against is not of its form, not signed by a trusted
                 key, or about another session or store.
         """
-        head = report.head
+        head, audit = report.head, watch.audit
         if report.level is None or head is None:
             return report
         found, sealed, unsealed, trust = list[Finding](), None, None, list(self.trust)
@@ -92,7 +101,7 @@ class Levels:
         if anchor is not None and (departure := anchor.departure) is not None:
             seq = min(anchor.size, head.seq + 1) if anchor.common is None else anchor.common
             found.append(_finding(departure, head, seq, anchor.why))
-        found += await self._compare_memory(store, head)
+        found += await _compare_memory(store, head, watch.seen)
         level: Level = "INTACT"
         if not found:
             level = "SEALED" if sealed is not None else level
@@ -152,18 +161,6 @@ class Levels:
             raise InvalidProof(f"the heads of store {of}, not of {store.store_id}")
         return self.against.heads
 
-    async def _compare_memory(self, store: Store, head: Position) -> Sequence[Finding]:
-        seen = None if store.heads is None else store.heads.seen(head.session_id)
-        if seen is None:
-            return ()
-        if seen.seq > head.seq:
-            why = f"it once ended with seq {seen.seq}, and has gone back to {head.seq}"
-            return [_finding("rolled-back", head, head.seq + 1, why)]
-        if not await holds(store, seen):
-            why = "it is not the record that was seen there"
-            return [_finding("rewritten", head, seen.seq, why)]
-        return ()
-
     async def missing(self, store: Store) -> Sequence[Report]:
         """
         Return reports of the sessions that were seen or signed and are not there any more.
@@ -193,6 +190,18 @@ class Levels:
 
 def _finding(what: What, head: Position, seq: int, why: str, offset: int = -1) -> Finding:
     return Finding(what, head.session_id, seq + 1, offset, seq, why)
+
+
+async def _compare_memory(store: Store, head: Position, seen: Position | None) -> Sequence[Finding]:
+    if seen is None:
+        return ()
+    if seen.seq > head.seq:
+        why = f"it once ended with seq {seen.seq}, and has gone back to {head.seq}"
+        return [_finding("rolled-back", head, head.seq + 1, why)]
+    if not await holds(store, seen):
+        why = "it is not the record that was seen there"
+        return [_finding("rewritten", head, seen.seq, why)]
+    return ()
 
 
 async def _is_there(store: Store, session_id: SessionId) -> bool:

@@ -19,7 +19,8 @@ async def prove(
     Return the proof that record *seq* is in the session's own log, by its newest seal.
 
     Args:
-        with_body: Carry the record's whole line, salt and body included, instead of its HEAD.
+        with_body: Carry the record's whole line, salt and body included, instead of its HEAD;
+            of a withheld record there is no more than that.
 
     Raises:
         NotFound: No such session or record, or no seal covers the record yet.

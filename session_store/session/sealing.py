@@ -105,8 +105,7 @@ class Sealing:
         if self._sealed is not None and successor is None and audit.plain == self._plain_sealed:
             return self._sealed
         checkpoint = audit.checkpoint(None if successor is None else successor.verifier)
-        if store.heads is not None:
-            store.heads.remember([receipt.position])
+        await store.remember([receipt.position])
         keys = [self._key] if successor is None else [self._key, successor]
         note = str(sign_note(checkpoint.text(), *keys))
         # What was appended meanwhile stands before the seal, and is not signed by it.
@@ -118,8 +117,7 @@ class Sealing:
         return self._sealed
 
     async def _check_memory(self, head: Position) -> None:
-        memory = self._store.heads
-        seen = None if memory is None else memory.seen(self._session_id)
+        seen = await self._store.seen(self._session_id)
         if seen is None or seen == head:
             return
         with suppress(NotFound):

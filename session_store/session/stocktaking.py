@@ -30,8 +30,7 @@ async def sign_store(store: Store, key: SigningKey) -> Inventory:
         head = await _head(store, info.session_id)
         if head is not None:
             heads.append(head)
-    if store.heads is not None:
-        store.heads.remember(heads)
+    await store.remember(heads)
     return sign_heads(store.store_id, time.time_ns() // 1_000_000, heads, key)
 
 
@@ -40,7 +39,7 @@ async def _head(store: Store, session_id: SessionId) -> Position | None:
         head = (await store.flush(session_id)).position
     except NotFound:
         return None  # Deleted since it was listed.
-    seen = None if store.heads is None else store.heads.seen(session_id)
+    seen = await store.seen(session_id)
     if seen is not None and (seen.seq > head.seq or not await holds(store, seen)):
         raise NotAnExtension(session_id, seen=seen)
     return head

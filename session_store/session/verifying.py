@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from attrs import define, field
 
 from ..chain import Head, Record, Withheld, root_head
-from ..checkpoint.audit import Audit
 from ..checkpoint.keys import VerifierKey
 from ..codec import decode_body
 from ..entries import Position
@@ -20,7 +19,7 @@ from ..ids import SessionId, parse_session_id
 from ..redacted import Named, redaction_targets
 from ..scan import Scanner, Tail
 from ..stores.protocol import Store
-from .levels import Anchor, Levels
+from .levels import Anchor, Levels, Watch
 from .reports import Finding, Level, Report, What
 
 _BROKEN = frozenset({"corrupt", "parent-missing"})
@@ -38,7 +37,7 @@ class _Log:
     findings: list[Finding] = field(factory=list)
     error: Corrupt | Unsupported | None = None
     tail: Tail | None = None
-    audit: Audit | None = None
+    watch: Watch = field(factory=Watch)
 
 
 class Verifier:
@@ -100,7 +99,7 @@ class Verifier:
         records = 0 if log.head is None else log.head.seq + 1
         level: Level | None = None if broken else "INTACT"
         report = Report(session_id, level, records, log.head, findings)
-        report = await self._levels.lift(self._store, report, log.audit)
+        report = await self._levels.lift(self._store, report, log.watch)
         if report.level is not None and report.head is not None:
             self._heads.append((report.head, report.has_gone_back))
         return report
@@ -111,7 +110,7 @@ class Verifier:
         self._lost += [report.session_id for report in missing]
         return missing
 
-    def remember(self, *, also_back: bool = False) -> None:
+    async def remember(self, *, also_back: bool = False) -> None:
         """
         Let the store's head memory, if it has one, know the heads of the logs that were verified.
 
@@ -119,12 +118,10 @@ class Verifier:
             also_back: Those too that do not continue what was seen before: from here on, they
                 do; and what `missing` has found is forgotten.
         """
-        if self._store.heads is not None:
-            self._store.heads.remember(
-                [head for head, has_gone_back in self._heads if also_back or not has_gone_back],
-                also_back=also_back,
-            )
-            for session_id in self._lost if also_back else ():
+        kept = [head for head, has_gone_back in self._heads if also_back or not has_gone_back]
+        await self._store.remember(kept, also_back=also_back)
+        if self._store.heads is not None and also_back:
+            for session_id in self._lost:
                 self._store.heads.forget(session_id)
         self._heads.clear()
 
@@ -177,9 +174,9 @@ class Verifier:
         why = f"its parent {parent.session_id} has another record at seq {parent.seq}, or none"
         return [*found, Finding("corrupt", child, 1, 0, 0, why)]
 
-    def _log_reader(self, session_id: SessionId, audit: Audit | None = None) -> "_LogReader":
+    def _log_reader(self, session_id: SessionId, watch: Watch | None = None) -> "_LogReader":
         return _LogReader(
-            self._store, session_id, audit, allow_masked=self._allow_masked, parse=self._parse
+            self._store, session_id, watch, allow_masked=self._allow_masked, parse=self._parse
         )
 
     async def _read(self, session_id: SessionId) -> _Log:
@@ -187,8 +184,8 @@ class Verifier:
             waited_s = 0.0
             while True:
                 began = time.monotonic()
-                audit = await self._levels.audit(self._store, session_id)
-                log = await self._log_reader(session_id, audit).read()
+                watch = await self._levels.begin(self._store, session_id)
+                log = await self._log_reader(session_id, watch).read()
                 took_s = time.monotonic() - began
                 in_flight = log.tail is not None and log.tail.state == "torn"
                 if not in_flight or waited_s >= _IN_FLIGHT_S:
@@ -207,7 +204,7 @@ class _LogReader:
         self,
         store: Store,
         session_id: SessionId,
-        audit: Audit | None,
+        watch: Watch | None,
         *,
         allow_masked: bool,
         parse: bool,
@@ -215,7 +212,7 @@ class _LogReader:
         self._store = store
         self._parse = parse
         self._allow_masked = allow_masked or store.is_masked
-        self._log = _Log(session_id, audit=audit)
+        self._log = _Log(session_id, watch=watch or Watch())
         self._last: Head | None = None  # Not the record: it may be 16 MiB twice.
         self._named: Named = {}
         self._wanted: Named = {}
@@ -261,8 +258,8 @@ class _LogReader:
                 begin = index + 1
 
     def _audit(self, records: Sequence[Record]) -> None:
-        if self._log.audit is not None:
-            self._log.audit.take(records)
+        if self._log.watch.audit is not None:
+            self._log.watch.audit.take(records)
 
     def _count(self, append: Sequence[Record]) -> None:
         self._audit(append)
@@ -339,5 +336,5 @@ async def verify(
         unsealed_max=unsealed_max,
     )
     report = await verifier.verify(session_id)
-    verifier.remember()
+    await verifier.remember()
     return report

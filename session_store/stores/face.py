@@ -163,6 +163,13 @@ class InlineFace(Store):
     async def is_deleted(self, session_id: SessionId) -> bool:
         return await self._run(self.core.is_deleted, session_id)
 
+    async def seen(self, session_id: SessionId) -> Position | None:
+        return None if self.heads is None else await self._run(self.heads.seen, session_id)
+
+    async def remember(self, heads: Sequence[Position], *, also_back: bool = False) -> None:
+        if self.heads is not None:
+            await self._run(self.heads.remember, heads, also_back=also_back)
+
     async def repair(self, session_id: SessionId) -> Repair:
         return await self._run(self.core.repair, session_id)
 

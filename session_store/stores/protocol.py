@@ -217,6 +217,12 @@ class Store(Protocol):
     async def is_deleted(self, session_id: SessionId) -> bool:
         """Return whether the session was there and was deleted."""
 
+    async def seen(self, session_id: SessionId) -> Position | None:
+        """Return the head that was last seen of a session; None without a head memory."""
+
+    async def remember(self, heads: Sequence[Position], *, also_back: bool = False) -> None:
+        """Let the head memory, if there is one, know *heads*; see `HeadMemory.remember`."""
+
     async def repair(self, session_id: SessionId) -> "Repair":
         """Cut the log at its first damage; the original is kept in quarantine."""
 
