@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 PYTEST ?= pytest
 # The pure modules, append and recovery.
 PURE := chain closing codec entries errors ids items kinds limits positions redacted runs scan state values
+SIGNED := audit inventory merkle note proof
 APPEND := birth finding log pending quarantine recovery requests tip
 comma := ,
 space := $(subst ,, )
-GATED := $(subst $(space),$(comma),$(PURE:%=session_store/%.py) $(APPEND:%=session_store/stores/fs/%.py))
+GATED := $(subst $(space),$(comma),$(PURE:%=session_store/%.py) $(SIGNED:%=session_store/checkpoint/%.py) $(APPEND:%=session_store/stores/fs/%.py))
 .DEFAULT_GOAL := help
 .PHONY: help demo test check gate lint types contracts fmt crash crash-smoke soak mutation bench bench-smoke vectors cover
 

@@ -27,6 +27,7 @@ _SECTIONS = {
     "c": "C. Power loss",
     "d": "D. Corrupt or odd bytes at rest",
     "e": "E. Concurrency and locks",
+    "f": "F. Tampering",
     "g": "G. Hostile input",
     "i": "I. Scale and resources",
 }
