@@ -272,6 +272,34 @@ async def test_growth_is_proven_alone_too(store: ss.Store, tmp_path: Path) -> No
     assert "PROVEN: the first 17 records continue the first 11 of session" in done.stdout
 
 
+NOT_PROOFS = {
+    "no path and no note": "old 4\n",
+    "no size": "new 4\n\nnote\n",
+    "too large a size": "old 9007199254740993\n\nnote\n",
+    "a path of 64": "old 4\n" + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n" * 64 + "\nnote\n",
+    "a short hash": "old 4\nAAAA\n\nnote\n",
+}
+
+
+@pytest.mark.parametrize("text", NOT_PROOFS.values(), ids=NOT_PROOFS)
+def test_texts_that_prove_no_growth(text: str) -> None:
+    """Exactly the form, or nothing."""
+    with pytest.raises(ss.InvalidProof, match="not a proof"):
+        ss.parse_consistency(text)
+    assert alone(text, GROWN)
+
+
+GROWN = str(sign_note(session_checkpoint(ROOT, 4, bytes(32)).text(), KEY))
+
+
+def test_an_index_beyond_the_numbers_is_none() -> None:
+    """2^53 is no seq."""
+    text = f"c2sp.org/tlog-proof@v1\nextra AAAA\nindex 9007199254740992\n\n{GROWN}"
+    with pytest.raises(ss.InvalidProof, match="no number of a record"):
+        ss.parse_inclusion(text)
+    assert alone(text)
+
+
 REFUSALS = {
     "another key": (1, "REFUSED: no key that was given has signed the note"),
     "no key": (1, "REFUSED: not an Ed25519 public key"),
