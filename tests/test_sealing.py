@@ -1,14 +1,17 @@
 """Seals: what is signed, when, and what is never signed."""
 
 import logging
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from seal_tools import drafts_of, grow, lines_of, new_key, put_lines, rewritten, sealed_session
 from session_tools import add_turn, entries_of, talk
+from verdicts import make_masked, place
 
 import session_store as ss
 from session_store import blocking
+from session_store.chain import Record
 from session_store.checkpoint.merkle import Tree
 from session_store.checkpoint.note import session_checkpoint, sign_note
 from session_store.codec import draft
@@ -16,7 +19,7 @@ from session_store.session.sealing import Sealing
 from session_store.stores.face import InlineFace
 from session_store.stores.fs.core import FsCore
 from session_store.testing.faults import FaultyMemory, deaths
-from session_store.testing.story import erased_body
+from session_store.testing.story import MASKED, Story, erased_body
 
 
 async def seals_of(store: ss.Store, session_id: ss.SessionId) -> list[ss.HashedEntry]:
@@ -199,6 +202,73 @@ async def test_what_a_retired_key_signs_counts_no_more(store: ss.Store) -> None:
 
     report = await ss.verify(store, session.id, trust=[old.verifier])
     assert ("SEALED", 1, []) == (report.level, report.unsealed, list(report.findings))
+
+
+async def test_a_worker_stops_sealing_with_a_key_that_was_handed_over(
+    store: ss.Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It reads the hand-over before it signs again, and says so; its appends go on."""
+    old, new = new_key(), new_key("example.org/next")
+    session = await ss.create_session(store, shared=True)
+    session.seal_with(ss.Sealer(old, every=2, at=("end",)))
+    await grow(session, 2)
+    await ss.seal(store, session.id, old, successor=new)
+    with caplog.at_level(logging.WARNING, "session_store"):
+        await grow(session, 2)
+
+    assert "handed over to example.org/next" in caplog.text
+    assert 2 == len(await seals_of(store, session.id))
+    with pytest.raises(ss.InvalidInput, match="handed over"):
+        await session.close()
+
+
+class Interrupted(ss.MemoryStore):
+    """A store whose reader fails in the middle, once."""
+
+    failures = 0
+
+    async def read(
+        self, session_id: ss.SessionId, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[Sequence[Record]]:
+        async for batch in super().read(session_id, start, stop):
+            yield batch[:2]
+            if self.failures:
+                self.failures -= 1
+                raise OSError(5, "the disk is tired")
+            yield batch[2:]
+
+
+async def test_a_seal_goes_on_where_reading_failed() -> None:
+    """What was read stays read: no half tree is signed, and none is begun twice."""
+    key = new_key()
+    async with Interrupted() as store:
+        session = await ss.create_session(store)
+        await session.append(*[ss.Extension("tests", n) for n in range(6)])
+        sealing = Sealing(store, session.id, key)
+        store.failures = 1
+        with pytest.raises(OSError, match="tired"):
+            await sealing.seal()
+        sealed = await sealing.seal()
+
+        assert 7 == sealed.size
+        assert "SEALED" == (await ss.verify(store, session.id, trust=[key.verifier])).level
+
+
+async def test_masked_records_keep_their_seals(fs_store: ss.FsStore, tmp_path: Path) -> None:
+    """A masked replica holds the same hashes: the same seals, and proofs of HEADs."""
+    key = new_key()
+    session = await sealed_session(fs_store, key)
+    story = Story(session.id, lines=lines_of(tmp_path, session.id)).mask(4, MASKED)
+    async with await ss.open_store(tmp_path / "masked"):
+        place(tmp_path / "masked", {story.file: story.data})
+        make_masked(tmp_path / "masked")
+    async with await ss.open_store(tmp_path / "masked") as replica:
+        report = await ss.verify(replica, session.id, trust=[key.verifier], against=fs_store)
+        proof = await ss.prove(replica, session.id, 4, with_body=True)
+
+    assert ("ANCHORED", ["masked"]) == (report.level, [f.what for f in report.findings])
+    assert 4 == proof.verify([key.verifier]).position.seq
+    assert b'"body"' not in proof.extra
 
 
 async def test_a_fork_is_sealed_by_its_own_records(store: ss.Store) -> None:

@@ -126,25 +126,19 @@ class Sealing:
         raise NotAnExtension(self._session_id, seen=seen)
 
     async def _read_to(self, head: Position) -> Audit:
+        store, session_id = self._store, self._session_id
         if self._audit is None:
-            audit = Audit(self._session_id, await stored_sizes(self._store, self._session_id))
-            await self._take(audit, head)
-            self._judge(audit)
-            self._audit = audit
-        else:
-            await self._take(self._audit, head)
-        return self._audit
-
-    async def _take(self, audit: Audit, head: Position) -> None:
-        last = self._last
-        async for batch in self._store.read(self._session_id, audit.tree.size, head.seq + 1):
-            if last is not None and batch[0].prev_hash != last.hash:
+            self._audit = Audit(session_id, await stored_sizes(store, session_id))
+        audit = self._audit
+        async for batch in store.read(session_id, audit.tree.size, head.seq + 1):
+            if self._last is not None and batch[0].prev_hash != self._last.hash:
                 break
             audit.take(batch)
-            last = Position(self._session_id, batch[-1].seq, batch[-1].hash)
-        if last != head:
-            raise NotAnExtension(self._session_id, seen=self._last or head)
-        audit.seals, self._last = audit.seals if self._audit is None else [], last
+            self._last = Position(session_id, batch[-1].seq, batch[-1].hash)
+        if self._last != head:
+            raise NotAnExtension(session_id, seen=self._last or head)
+        self._judge(audit)
+        return audit
 
     def _judge(self, audit: Audit) -> None:
         verifier = self._key.verifier
@@ -157,9 +151,10 @@ class Sealing:
             names = ", ".join(map(str, verdict.trust))
             why = f"was handed over to {names} in session {self._session_id}"
             raise InvalidInput(why, source=f"key {verifier.name}+{verifier.key_id.hex()}")
-        self._sealed = verdict.sealed
-        if self._sealed is not None:
-            self._plain_sealed = audit.plain - audit.unsealed(self._sealed)
+        if verdict.sealed is not None:
+            self._sealed = verdict.sealed
+            self._plain_sealed = audit.plain - audit.unsealed(verdict.sealed)
+        audit.seals.clear()
 
 
 def _drafts(note: str) -> Sequence[Draft]:
