@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from . import trace as _trace
-from .checkpoint.heads import HeadMemory
 from .checkpoint.keys import VerifierKey
 from .entries import Durability, HashedEntry, Json, LogEntry, Position
 from .errors import Corrupt
@@ -52,7 +51,7 @@ from .session.handle import Session as _Session
 from .stores.face import BlockingFace, InlineFace
 from .stores.fs import layout
 from .stores.fs.core import LOCK_TIMEOUT_S
-from .stores.opening import open_core
+from .stores.opening import head_memory, open_core
 from .stores.protocol import Store as _Store
 
 P = ParamSpec("P")
@@ -332,7 +331,7 @@ def open_store(
         lock_timeout_s=lock_timeout_s,
     )
     face = BlockingFace(core)
-    face.heads = None if heads is None else HeadMemory(heads, face.store_id)
+    face.heads = head_memory(core, heads)
     return Store(face)
 
 

@@ -108,6 +108,23 @@ def test_from_a_key_to_a_verdict(cli: Cli, session_id: ss.SessionId, trusted: st
     assert (0, None, "SEALED") == (found["unsealed"], found["anchor"], found["level"])
 
 
+def test_the_json_of_a_verdict_keeps_its_keys(cli: Cli, session_id: ss.SessionId) -> None:
+    """Programs read it: names are not taken away, and not turned round."""
+    told = cli.ok("verify", session_id, "--json").json()
+    (session,) = told["sessions"]
+
+    assert ["ok", "required", "sessions", "failed"] == list(told)
+    keys = "session_id path level records head sealed unsealed anchor findings"
+    assert keys.split() == list(session)
+    cut(session_id, 7)
+    told = cli("verify", session_id, "--json").json()
+    (finding,) = told["sessions"][0]["findings"]
+    assert ["what", "legal", "session_id", "path", "line", "offset", "seq", "why"] == list(finding)
+    assert ("rolled-back", False, 8, None, 7) == tuple(
+        finding[name] for name in ("what", "legal", "line", "offset", "seq")
+    )
+
+
 def test_what_is_below_the_required_level_is_said_to_be(
     cli: Cli, session_id: ss.SessionId, trusted: str
 ) -> None:

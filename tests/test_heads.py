@@ -56,6 +56,16 @@ def test_only_its_owner_reads_it(memory: ss.HeadMemory) -> None:
     assert 0o600 == memory.path.stat().st_mode & 0o777
 
 
+async def test_a_group_shares_it_where_the_group_shares_the_store(tmp_path: Path) -> None:
+    """Whatever the umask is."""
+    path = tmp_path / "heads.db"
+    async with await ss.open_store(tmp_path / "s", shared_group=True, heads=path) as store:
+        assert store.heads is not None
+        store.heads.remember([head(1)])
+
+    assert 0o660 == path.stat().st_mode & 0o777
+
+
 def test_many_are_given_in_pages(memory: ss.HeadMemory) -> None:
     """All of them, sorted."""
     ids = [ss.SessionId(f"{ROOT[:-4]}{number:04x}") for number in range(2500)]

@@ -36,6 +36,7 @@ class HeadMemory:
     Args:
         path: A SQLite file, made (mode 0600) when something is first remembered.
         store_id: Of the store.
+        shared_group: Make the file for the group, too (mode 0660).
 
     Raises:
         UnsafePath: From every call: it is no SQLite file, or SQLite cannot work with it.
@@ -44,8 +45,9 @@ class HeadMemory:
     Concurrency: any threads, any processes, also across os.fork: every call opens the file anew.
     """
 
-    def __init__(self, path: str | Path, store_id: str) -> None:
+    def __init__(self, path: str | Path, store_id: str, *, shared_group: bool = False) -> None:
         self.path = Path(path)
+        self._shared_group = shared_group
         self._store_id = store_id
 
     def seen(self, session_id: SessionId) -> Position | None:
@@ -108,7 +110,10 @@ class HeadMemory:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         # SQLite makes files readable for all, and its journals with the rights of the file.
-        self.path.touch(mode=0o600)
+        if not self.path.exists():
+            self.path.touch(mode=0o600)
+            if self._shared_group:
+                self.path.chmod(0o660)
         with self._open() as db, db:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from .. import blocking
-from ..checkpoint.heads import HeadMemory
 from ..checkpoint.inventory import Inventory
 from ..checkpoint.keys import VerifierKey
 from ..checkpoint.note import Note
 from ..errors import InvalidInput, NotFound, SessionStoreError
 from ..session.levels import Anchor, parse_anchor
 from ..stores.fs import layout
+from ..stores.opening import head_memory
 from .failures import USAGE, Failure, complain
 from .settings import Settings, unusable
 
@@ -56,10 +56,10 @@ def opened(settings: Settings, heads: str | None) -> Iterator[blocking.Store]:
     """Open the store with its head memory."""
     with settings.open() as store:
         inner = store.inner
-        if heads is not None:
-            inner.heads = HeadMemory(heads, inner.store_id)
-        elif inner.core.files.filesystem() != "memory":
-            inner.heads = HeadMemory(inner.core.files.name(layout.HEADS), inner.store_id)
+        in_store = None
+        if inner.core.files.filesystem() != "memory":
+            in_store = inner.core.files.name(layout.HEADS)
+        inner.heads = head_memory(inner.core, heads or in_store)
         yield store
 
 

@@ -110,5 +110,12 @@ async def open_store(
         lock_timeout_s=lock_timeout_s,
     )
     store = MemoryStore(core) if isinstance(core.files, MemoryFiles) else FsStore(core)
-    store.heads = None if heads is None else HeadMemory(heads, store.store_id)
+    store.heads = head_memory(core, heads)
     return store
+
+
+def head_memory(core: FsCore, where: str | Path | None) -> HeadMemory | None:
+    """Return the head memory of a store at *where*, None for none."""
+    if where is None:
+        return None
+    return HeadMemory(where, core.info.store_id, shared_group=core.info.shared_group)
