@@ -105,6 +105,7 @@ async def test_a_head_that_no_longer_holds_is_not_signed(tmp_path: Path) -> None
 def test_seals_are_found_in_bytes_cut_anywhere() -> None:
     """Whole, in steps of 1 and of 7, without the last LF, and with noise between."""
     story = begun().append(ss.Seal("one")).append(ss.TurnEnd(1)).append(ss.Seal("two"))
+    story.append(ss.Extension("x", {"like": 1, "kind": "seal", "batch": 0}))
     data = story.data
     for step in (len(data), 1, 7):
         for end in (len(data), len(data) - 1):

@@ -226,6 +226,15 @@ def test_an_inner_node_is_no_leaf() -> None:
     assert root != root_from_inclusion(0, 1, leaf_hash(left + right), [])
 
 
+def test_an_empty_path_leads_nowhere() -> None:
+    """Unless the trees are the same."""
+    roots = [tree(LEAVES[:size]).root() for size in range(9)]
+
+    assert not is_consistent(3, roots[3], 5, roots[5], [])
+    assert not continues(3, roots[3], 5, roots[5], [])
+    assert is_consistent(3, roots[3], 3, roots[3], [])
+
+
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (1, 1), (-1, 3), (7, 7)])
 def test_a_leaf_that_is_not_there_has_no_proof(index: int, size: int) -> None:
     """Asking for one is a mistake."""

@@ -84,6 +84,16 @@ async def test_the_newest_seal_is_taken(store: ss.Store) -> None:
         await ss.prove(store, (await talk(store, 1)).id, 1)
 
 
+async def test_a_seal_that_cannot_be_read_is_no_seal(store: ss.Store) -> None:
+    """The one before it is taken; one of another session is passed over, too."""
+    session = await sealed_session(store, KEY, 4)
+    other = sign_note(session_checkpoint(ROOT, 3, bytes(32)).text(), KEY)
+    for note in (str(other), "not a note"):
+        await session.append(ss.Seal(note), expected=ss.ANY)
+
+    assert 2 == (await ss.prove(store, session.id, 2)).verify(TRUST).position.seq
+
+
 async def test_what_a_seal_does_not_hold_is_not_proven(store: ss.Store) -> None:
     """A seal of another tree makes no proof."""
     session = await talk(store, 1)
