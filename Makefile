@@ -6,9 +6,10 @@ PYTEST ?= pytest
 # The pure modules, append and recovery.
 PURE := chain closing codec entries errors ids items kinds limits positions redacted runs scan state values
 APPEND := birth blanking erasing finding log pending quarantine recovery requests tip
+SIGNED := audit inventory merkle note proof
 comma := ,
 space := $(subst ,, )
-GATED := $(subst $(space),$(comma),$(PURE:%=session_store/%.py) $(APPEND:%=session_store/stores/fs/%.py))
+GATED := $(subst $(space),$(comma),$(PURE:%=session_store/%.py) $(SIGNED:%=session_store/checkpoint/%.py) $(APPEND:%=session_store/stores/fs/%.py))
 .DEFAULT_GOAL := help
 .PHONY: help demo test check gate lint types contracts fmt crash crash-smoke soak mutation bench bench-smoke vectors cover
 

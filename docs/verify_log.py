@@ -4,7 +4,10 @@ Written from FORMAT.md alone, so that it can bear witness against the product.
 Nothing is written, nothing is repaired, nothing in a file is trusted: a line meets
 grammar, hashes and links before any JSON parser sees it (FORMAT.md §3).
 
-Exit code: 0 if every chain holds and nothing was found but legally withheld records,
+With --proof it verifies one record of a sealed log, or that one sealed log continues another,
+by the signer's public key alone (FORMAT.md §10).
+
+Exit code: 0 if every chain or proof holds and nothing was found but legally withheld records,
 1 for any other finding, 2 for wrong usage, 3 for an unsupported version, a file that
 cannot be read, or a file name that is no session id.
 """
@@ -12,6 +15,8 @@ cannot be read, or a file name that is no session id.
 from __future__ import annotations
 
 import argparse
+import base64
+import binascii
 import errno
 import json
 import os
@@ -21,6 +26,7 @@ import struct
 import sys
 from array import array
 from datetime import UTC, datetime
+from hashlib import sha256, sha512
 from itertools import chain
 from math import isfinite
 from pathlib import Path
@@ -696,6 +702,334 @@ class Verifier:
         return [self.store / "sessions" / f"{hour:%Y-%m-%d}" / f"{hour:%H}"]
 
 
+# --- Ed25519 (RFC 8032 §5.1), verification alone; points are (X, Y, Z, T) ---
+
+Point = tuple[int, int, int, int]
+
+FIELD = 2**255 - 19
+GROUP = 2**252 + 27742317777372353535851937790883648493
+CURVE = -121665 * pow(121666, -1, FIELD) % FIELD
+SQRT_OF_MINUS_1 = pow(2, (FIELD - 1) // 4, FIELD)
+NEUTRAL: Point = (0, 1, 1, 0)
+
+
+def add_points(p: Point, q: Point) -> Point:
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % FIELD, (p[1] + p[0]) * (q[1] + q[0]) % FIELD
+    c, d = 2 * p[3] * q[3] * CURVE % FIELD, 2 * p[2] * q[2] % FIELD
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % FIELD, g * h % FIELD, f * g % FIELD, e * h % FIELD
+
+
+def multiply(times: int, point: Point) -> Point:
+    total = NEUTRAL
+    while times:
+        if times & 1:
+            total = add_points(total, point)
+        point, times = add_points(point, point), times >> 1
+    return total
+
+
+def read_point(data: bytes) -> Point | None:
+    number = int.from_bytes(data, "little")
+    odd, y = number >> 255, number & (2**255 - 1)
+    if y >= FIELD:
+        return None
+    square = (y * y - 1) * pow(CURVE * y * y + 1, -1, FIELD) % FIELD
+    x = pow(square, (FIELD + 3) // 8, FIELD)
+    if (x * x - square) % FIELD:
+        x = x * SQRT_OF_MINUS_1 % FIELD
+    if (x * x - square) % FIELD or (x == 0 and odd):
+        return None
+    x = x if x & 1 == odd else FIELD - x
+    return x, y, 1, x * y % FIELD
+
+
+def write_point(point: Point) -> bytes:
+    inverse = pow(point[2], -1, FIELD)
+    x, y = point[0] * inverse % FIELD, point[1] * inverse % FIELD
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+BASE = read_point((4 * pow(5, -1, FIELD) % FIELD).to_bytes(32, "little")) or NEUTRAL
+
+
+def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Tell whether an Ed25519 signature is the key's, of the message."""
+    key = read_point(public)
+    if key is None or len(signature) != 64:
+        return False
+    scalar = int.from_bytes(signature[32:], "little")
+    if scalar >= GROUP:
+        return False
+    challenge = sha512(signature[:32] + public + message).digest()
+    minus_key = FIELD - key[0], key[1], 1, FIELD - key[3]
+    times = int.from_bytes(challenge, "little") % GROUP
+    found = add_points(multiply(scalar, BASE), multiply(times, minus_key))
+    return write_point(found) == signature[:32]
+
+
+# --- Signed notes, checkpoints and proofs (FORMAT.md §10) ---
+
+MAX_NOTE, MAX_SIGNATURES, MAX_PATH = 1024 * 1024, 100, 63
+PROOF = "c2sp.org/tlog-proof@v1"
+ORIGIN = "session-store/session/"
+NUMBER = re.compile("0|[1-9][0-9]{0,15}")
+
+
+class Refused(Exception):
+    """A proof is not of its form, or does not hold."""
+
+
+def check(is_so: bool, why: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not is_so:
+        raise Refused(why)
+
+
+def read_base64(text: str) -> bytes:
+    """Read standard base64 in its one canonical form."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    check(base64.b64encode(data).decode() == text, "what should be base64 is not")
+    return data
+
+
+def read_number(text: str) -> int:
+    check(bool(NUMBER.fullmatch(text)) and int(text) <= MAX_UINT, f"not a number: {text[:40]!r}")
+    return int(text)
+
+
+def is_name(name: str) -> bool:
+    return bool(name) and not any(c.isspace() or c == "+" or c < " " for c in name)
+
+
+class Key(NamedTuple):
+    name: str
+    id: bytes
+    public: bytes
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.id.hex()}"
+
+
+def read_key(text: str) -> Key:
+    """Read the text form of a public key: NAME+ID+BASE64."""
+    name, _, rest = text.strip().partition("+")
+    number, _, encoded = rest.partition("+")
+    data = read_base64(encoded)
+    check(is_name(name) and len(data) == 33 and data[0] == 1, "not an Ed25519 public key")
+    own = sha256(name.encode() + b"\n" + data).digest()[:4]
+    check(own.hex() == number, "the id of the public key is not its own")
+    return Key(name, own, data[1:])
+
+
+class Checkpoint(NamedTuple):
+    origin: str
+    size: int
+    root: bytes
+    key: Key
+
+
+def read_checkpoint(note: str, keys: list[Key]) -> Checkpoint:
+    """Read a signed note about a tree; what no given key has signed says nothing."""
+    check(len(note.encode()) <= MAX_NOTE, "the note is larger than 1 MiB")
+    check(not re.search("[\0-\t\v-\x1f]", note), "a control character in the note")
+    text, gap, block = note.rpartition("\n\n")
+    lines = block.removesuffix("\n").split("\n")
+    check(bool(gap) and block.endswith("\n"), "the note has no signatures")
+    check(len(lines) <= MAX_SIGNATURES, f"more than {MAX_SIGNATURES} signatures")
+    signers = []
+    for line in lines:
+        name, _, encoded = line.removeprefix("\u2014 ").partition(" ")
+        check(line.startswith("\u2014 ") and is_name(name), "a line of the note is no signature")
+        data = read_base64(encoded)
+        check(len(data) > 4, "a signature of the note is too short")
+        for key in keys:
+            if (key.name, key.id) == (name, data[:4]):
+                holds = is_signed(key.public, f"{text}\n".encode(), data[4:])
+                check(holds, f"a signature of {key} does not hold")
+                signers.append(key)
+    check(bool(signers), "no key that was given has signed the note")
+    origin, size, root, *more = [*text.split("\n"), "", ""]
+    check(len(more) > 1 and bool(origin) and all(more[:-2]), "the note is no checkpoint")
+    tree = Checkpoint(origin, read_number(size), read_base64(root), signers[0])
+    check(len(tree.root) == 32, "the root is no hash")
+    check(tree.size > 0 or tree.root == sha256().digest(), "no leaves, but a root")
+    return tree
+
+
+def node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\1" + left + right).digest()
+
+
+def root_of(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes | None:
+    """Climb from a leaf to the root, as RFC 9162 §2.1.3.2 has it."""
+    at, last, root = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            return None
+        if at % 2 or at == last:
+            root = node(sibling, root)
+            while at % 2 == 0 and at:
+                at, last = at // 2, last // 2
+        else:
+            root = node(root, sibling)
+        at, last = at // 2, last // 2
+    return root if last == 0 else None
+
+
+def continues(old: Checkpoint, new: Checkpoint, path: list[bytes]) -> bool:
+    """Climb from the edge of the old tree to both roots, as RFC 9162 §2.1.4.2 has it."""
+    if not 0 < old.size <= new.size:  # every log continues an empty one: that proves nothing
+        return False
+    if old.size == new.size:
+        return not path and old.root == new.root
+    hashes = path if old.size & (old.size - 1) else [old.root, *path]
+    at, last = old.size - 1, new.size - 1
+    while at % 2:
+        at, last = at // 2, last // 2
+    if not hashes:
+        return False
+    before = after = hashes[0]
+    for sibling in hashes[1:]:
+        if last == 0:
+            return False
+        if at % 2 or at == last:
+            before, after = node(sibling, before), node(sibling, after)
+            while at % 2 == 0 and at:
+                at, last = at // 2, last // 2
+        else:
+            after = node(after, sibling)
+        at, last = at // 2, last // 2
+    return last == 0 and (before, after) == (old.root, new.root)
+
+
+def session_of(tree: Checkpoint) -> str:
+    session_id = tree.origin.removeprefix(ORIGIN)
+    is_one = tree.origin.startswith(ORIGIN) and SESSION_ID.fullmatch(session_id)
+    check(bool(is_one), f"not about a session: {tree.origin[:80]!r}")
+    return session_id
+
+
+def proven_record(extra: bytes, session_id: str) -> Record:
+    """Read the record that a proof carries: its HEAD alone, or its line."""
+    sid, line = raw_id(session_id), extra
+    if not extra.endswith(b"}"):
+        own = keyed("record", sid + extra).hex().encode()
+        line = extra + b',"salt":null,"body":null,"hash":"' + own + b'"}'
+    record = read_line(line, sid)
+    if isinstance(record, str):
+        raise Refused(f"the record in the proof does not hold: {record}")
+    match = SEALED.fullmatch(line)
+    check(line is extra or bool(match and match["head"] == extra), "the proof carries no HEAD")
+    return record
+
+
+def read_path(lines: list[str]) -> list[bytes]:
+    path = [read_base64(line) for line in lines]
+    is_path = len(path) <= MAX_PATH and all(len(one) == 32 for one in path)
+    check(is_path, f"the path is not of up to {MAX_PATH} hashes")
+    return path
+
+
+def prove_record(proof: str, keys: list[Key]) -> Json:
+    """Verify that a record is in a sealed log; give what that tells."""
+    top, _, note = proof.partition("\n\n")
+    lines = top.split("\n")
+    check(lines[0] == PROOF and len(lines) >= 3, f"not a proof: no {PROOF}")
+    is_form = lines[1].startswith("extra ") and lines[2].startswith("index ")
+    check(is_form, "not a proof: a record and an index are expected")
+    tree = read_checkpoint(note, keys)
+    session_id = session_of(tree)
+    record = proven_record(read_base64(lines[1].removeprefix("extra ")), session_id)
+    index = read_number(lines[2].removeprefix("index "))
+    check(index == record.seq and index < tree.size, "the index is not the record's")
+    leaf = sha256(b"\0" + record.hash).digest()
+    root = root_of(index, tree.size, leaf, read_path(lines[3:]))
+    check(root == tree.root, "the path does not lead to the root that was signed")
+    return {
+        "session_id": session_id,
+        "seq": record.seq,
+        "ts": record.ts,
+        "kind": record.kind,
+        "hash": record.hash.hex(),
+        "digest": record.digest.hex(),
+        "form": record.form if record.body else "head",
+        "body": record.body.decode("utf-8", "replace") if record.body else None,
+        "size": tree.size,
+        "key": str(tree.key),
+    }
+
+
+def prove_growth(proof: str, old_note: str, keys: list[Key]) -> Json:
+    """Verify that one sealed log continues another; give what that tells."""
+    top, _, note = proof.partition("\n\n")
+    first, *lines = top.split("\n")
+    check(first.startswith("old "), "not a proof that a log was continued")
+    old, new = read_checkpoint(old_note, keys), read_checkpoint(note, keys)
+    check(
+        old.size == read_number(first.removeprefix("old ")), "the old checkpoint has another size"
+    )
+    check(old.origin == new.origin, "the checkpoints are of two logs")
+    check(
+        continues(old, new, read_path(lines)),
+        "the path does not lead to both roots that were signed",
+    )
+    return {
+        "session_id": session_of(new),
+        "old_size": old.size,
+        "size": new.size,
+        "key": str(new.key),
+    }
+
+
+def read_text(path: str, limit: int) -> str:
+    with open_regular(Path(path)) as file:
+        data = file.read(limit + 1)
+    check(len(data) <= limit, "larger than any proof")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Refused("not UTF-8") from None
+
+
+def verify_proof(file: str, old: str | None, keys: list[Key]) -> Json:
+    proof = read_text(file, 2 * MAX_LINE)
+    if old is None:
+        return prove_record(proof, keys)
+    return prove_growth(proof, read_text(old, MAX_NOTE), keys)
+
+
+def told(found: Json) -> str:
+    if "old_size" in found:
+        what = f"the first {found['size']} records continue the first {found['old_size']}"
+    else:
+        what = f"record {found['seq']} ({found['kind']}, hash {found['hash']})"
+        what += f" is among the first {found['size']}"
+    return f"PROVEN: {what} of session {found['session_id']}, signed by {found['key']}"
+
+
+def run_proof(options: argparse.Namespace) -> int:
+    """Verify one proof, say so, and give the exit code."""
+    found, why, code = Json(), "", 0
+    try:
+        keys = [read_key(text) for text in options.key]
+        found = verify_proof(options.proof, options.old, keys)
+    except Refused as refused:
+        why, code = str(refused), 1
+    except OSError as problem:
+        why, code = str(problem), 3
+    status = ("proven", "refused", "", "error")[code]
+    if options.json:
+        told_of = {"file": options.proof, "status": status, **found, "why": why or None}
+        print(json.dumps(told_of), flush=True)
+    else:
+        verdict = f"{status.upper()}: {why}" if why else told(found)
+        print(printable(f"{options.proof}: {verdict}"), flush=True)
+    return code
+
+
 # --- The command line ---
 
 
@@ -750,12 +1084,20 @@ class Parser(argparse.ArgumentParser):
 def parse_arguments() -> argparse.Namespace:
     about = (__doc__ or "").splitlines()[0]
     parser = Parser("verify_log.py", description=about, allow_abbrev=False)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="<session_id>.jsonl")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="<session_id>.jsonl")
     parser.add_argument("--store", type=Path, metavar="DIR", help="where parents are")
     parser.add_argument("--allow-masked", action="store_true", help="masks are legal")
     parser.add_argument("--parse", action="store_true", help="parse every body as JSON")
     parser.add_argument("--json", action="store_true", help="one JSON object per file")
-    return parser.parse_args()
+    parser.add_argument("--proof", metavar="FILE", help="verify a proof instead of logs")
+    parser.add_argument("--key", action="append", default=[], help="the public key that counts")
+    parser.add_argument("--old", metavar="FILE", help="the checkpoint that was continued")
+    options = parser.parse_args()
+    if bool(options.files) == bool(options.proof):
+        parser.error("logs to verify, or one --proof")
+    if bool(options.proof) != bool(options.key) or (options.old and not options.proof):
+        parser.error("--proof needs --key NAME+ID+KEY; both, and --old, are of proofs alone")
+    return options
 
 
 def is_masked(store: Path) -> bool:
@@ -769,6 +1111,8 @@ def is_masked(store: Path) -> bool:
 
 def run() -> int:
     options = parse_arguments()
+    if options.proof:
+        return run_proof(options)
     masks = options.allow_masked or bool(options.store and is_masked(options.store))
     verifier, exit_code = Verifier(options.store, Rules(masks, options.parse)), 0
     for file in options.files:

@@ -6,6 +6,17 @@ from .lazy import lazy
 
 if TYPE_CHECKING:
     from .chain import compute_hash
+    from .checkpoint.audit import Sealed
+    from .checkpoint.heads import HeadMemory
+    from .checkpoint.inventory import Inventory, parse_inventory
+    from .checkpoint.keys import SigningKey, VerifierKey
+    from .checkpoint.note import Checkpoint, Note, parse_checkpoint, parse_note
+    from .checkpoint.proof import (
+        ConsistencyProof,
+        InclusionProof,
+        parse_consistency,
+        parse_inclusion,
+    )
     from .codec import typed
     from .entries import (
         AssistantItems,
@@ -45,9 +56,11 @@ if TYPE_CHECKING:
         HeadMismatch,
         InvalidId,
         InvalidInput,
+        InvalidProof,
         LimitExceeded,
         Locked,
         MissingExtra,
+        NotAnExtension,
         NotErasable,
         NotFound,
         SessionStoreError,
@@ -80,9 +93,13 @@ if TYPE_CHECKING:
     from .session.forking import flatten, fork, fork_at
     from .session.handle import Drafts, Session
     from .session.points import Point, Turn, parse_point
+    from .session.proving import prove, prove_consistency
+    from .session.reports import Finding, Report
     from .session.restoring import read_entries, restore
     from .session.salvaging import salvage
-    from .session.verifying import Finding, Report, Verifier, verify
+    from .session.sealing import Sealer, seal
+    from .session.stocktaking import sign_store
+    from .session.verifying import Verifier, verify
     from .state import RestoredState, UsageTotals, collect_state
     from .stores import (
         ANY,
@@ -101,8 +118,10 @@ __all__ = [
     "AlreadyExists",
     "AssistantItems",
     "ChainBroken",
+    "Checkpoint",
     "Closed",
     "ConfigChanged",
+    "ConsistencyProof",
     "Corrupt",
     "Drafts",
     "DurabilityLost",
@@ -114,11 +133,15 @@ __all__ = [
     "FsStore",
     "HasForks",
     "HashedEntry",
+    "HeadMemory",
     "HeadMismatch",
     "HistoryContinued",
     "HookInjectedItems",
+    "InclusionProof",
     "InvalidId",
     "InvalidInput",
+    "InvalidProof",
+    "Inventory",
     "ItemClass",
     "LabelsChanged",
     "LimitExceeded",
@@ -127,8 +150,10 @@ __all__ = [
     "LogEntry",
     "MemoryStore",
     "MissingExtra",
+    "NotAnExtension",
     "NotErasable",
     "NotFound",
+    "Note",
     "Point",
     "Position",
     "Receipt",
@@ -141,6 +166,8 @@ __all__ = [
     "RunErrored",
     "RunStarted",
     "Seal",
+    "Sealed",
+    "Sealer",
     "Session",
     "SessionId",
     "SessionInfo",
@@ -148,6 +175,7 @@ __all__ = [
     "SessionStart",
     "SessionStartState",
     "SessionStoreError",
+    "SigningKey",
     "Store",
     "StoreError",
     "StoreFinding",
@@ -165,6 +193,7 @@ __all__ = [
     "UsageTotals",
     "UserInput",
     "Verifier",
+    "VerifierKey",
     "ancestors",
     "build_chain",
     "children",
@@ -184,13 +213,22 @@ __all__ = [
     "open_session",
     "open_store",
     "origin",
+    "parse_checkpoint",
+    "parse_consistency",
+    "parse_inclusion",
+    "parse_inventory",
+    "parse_note",
     "parse_point",
     "parse_session_id",
+    "prove",
+    "prove_consistency",
     "read_entries",
     "replay_trace",
     "restore",
     "salvage",
+    "seal",
     "sessions",
+    "sign_store",
     "trace_digest",
     "tree",
     "typed",
@@ -199,6 +237,12 @@ __all__ = [
 
 _NAMES = {
     "chain": "compute_hash",
+    "checkpoint.audit": "Sealed",
+    "checkpoint.heads": "HeadMemory",
+    "checkpoint.inventory": "Inventory parse_inventory",
+    "checkpoint.keys": "SigningKey VerifierKey",
+    "checkpoint.note": "Checkpoint Note parse_checkpoint parse_note",
+    "checkpoint.proof": "ConsistencyProof InclusionProof parse_consistency parse_inclusion",
     "codec": "typed",
     "entries": (
         "AssistantItems ConfigChanged EntryHash Extension HashedEntry HistoryContinued "
@@ -208,8 +252,8 @@ _NAMES = {
     ),
     "errors": (
         "AlreadyExists ChainBroken Closed Corrupt DurabilityLost HasForks HeadMismatch "
-        "InvalidId InvalidInput LimitExceeded Locked MissingExtra NotErasable NotFound "
-        "SessionStoreError StoreError StoreFull UnsafePath Unsupported"
+        "InvalidId InvalidInput InvalidProof LimitExceeded Locked MissingExtra NotAnExtension "
+        "NotErasable NotFound SessionStoreError StoreError StoreFull UnsafePath Unsupported"
     ),
     "ids": "SessionId new_session_id parse_session_id",
     "items": "ItemClass",
@@ -223,9 +267,13 @@ _NAMES = {
     "session.forking": "flatten fork fork_at",
     "session.handle": "Drafts Session",
     "session.points": "Point Turn parse_point",
+    "session.reports": "Finding Report",
     "session.restoring": "read_entries restore",
+    "session.proving": "prove prove_consistency",
+    "session.sealing": "Sealer seal",
+    "session.stocktaking": "sign_store",
     "session.salvaging": "salvage",
-    "session.verifying": "Finding Report Verifier verify",
+    "session.verifying": "Verifier verify",
     "state": "RestoredState UsageTotals collect_state",
     "stores": "ANY FsStore MemoryStore Repair SessionInfo Store open_store",
     "stores.fs.doctor": "StoreFinding",

@@ -13,11 +13,20 @@ the synchronous core: no event loop, no thread.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from . import trace as _trace
+from .checkpoint.keys import VerifierKey
 from .entries import Durability, HashedEntry, Json, LogEntry, Position
 from .errors import Corrupt
 from .ids import SessionId
@@ -28,9 +37,14 @@ from .session import (
     examining,
     family,
     forking,
+    levels,
     points,
+    proving,
+    reports,
     restoring,
     salvaging,
+    sealing,
+    stocktaking,
     verifying,
 )
 from .session.handle import Drafts
@@ -38,7 +52,7 @@ from .session.handle import Session as _Session
 from .stores.face import BlockingFace, InlineFace
 from .stores.fs import layout
 from .stores.fs.core import LOCK_TIMEOUT_S
-from .stores.opening import open_core
+from .stores.opening import head_memory, open_core
 from .stores.protocol import Store as _Store
 
 P = ParamSpec("P")
@@ -202,6 +216,10 @@ class Session:
         """Give the entries from seq *start* on (None: what comes next), for ever."""
         return _each(self.inner.follow(start))
 
+    def seal_with(self, sealer: sealing.Sealer) -> None:
+        """Have what is appended sealed; see `session_store.Session.seal_with`."""
+        self.inner.seal_with(sealer)
+
     append = _session_method(_Session.append)
     append_drafts = _session_method(_Session.append_drafts)
     save_delta = _session_method(_Session.save_delta)
@@ -266,11 +284,33 @@ class TraceReader:
 class Verifier:
     """Verifies sessions of one store, each log once; see `session_store.Verifier`."""
 
-    def __init__(self, store: Store, *, allow_masked: bool = False, parse: bool = False) -> None:
-        self.inner = verifying.Verifier(store.inner, allow_masked=allow_masked, parse=parse)
+    def __init__(
+        self,
+        store: Store,
+        *,
+        allow_masked: bool = False,
+        parse: bool = False,
+        trust: Sequence[VerifierKey] = (),
+        against: levels.Anchor | None = None,
+        unsealed_max: int | None = None,
+    ) -> None:
+        self.inner = verifying.Verifier(
+            store.inner,
+            allow_masked=allow_masked,
+            parse=parse,
+            trust=trust,
+            against=against,
+            unsealed_max=unsealed_max,
+        )
 
-    def verify(self, session_id: SessionId) -> verifying.Report:
+    def verify(self, session_id: SessionId) -> reports.Report:
         return _run(self.inner.verify(session_id))
+
+    def missing(self) -> Sequence[reports.Report]:
+        return _run(self.inner.missing())
+
+    def remember(self, *, also_back: bool = False) -> None:
+        _run(self.inner.remember(also_back=also_back))
 
 
 def open_store(
@@ -281,6 +321,7 @@ def open_store(
     network_fs: bool = False,
     shared_group: bool = False,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
+    heads: str | Path | None = None,
 ) -> Store:
     """Open the store at *where*; arguments and errors as for `session_store.open_store`."""
     core = open_core(
@@ -291,7 +332,9 @@ def open_store(
         shared_group=shared_group,
         lock_timeout_s=lock_timeout_s,
     )
-    return Store(BlockingFace(core))
+    face = BlockingFace(core)
+    face.heads = head_memory(core, heads)
+    return Store(face)
 
 
 create_session = _opening(creating.create_session)
@@ -308,6 +351,11 @@ resolve = _function(points.resolve)
 restore = _function(restoring.restore)
 verify = _function(verifying.verify)
 erase = _function(erasing.erase)
+seal = _function(sealing.seal)
+signs = _function(sealing.signs)
+prove = _function(proving.prove)
+prove_consistency = _function(proving.prove_consistency)
+sign_store = _function(stocktaking.sign_store)
 delete = _function(family.delete)
 tree = _function(family.tree)
 origin = _function(family.origin)

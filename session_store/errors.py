@@ -157,6 +157,24 @@ class ChainBroken(Corrupt):
     """The line is well formed, but a hash or a link does not hold."""
 
 
+class InvalidProof(SessionStoreError, ValueError):
+    """A note, a checkpoint or a proof is not of its form, or does not hold. It proves nothing."""
+
+
+class NotAnExtension(SessionStoreError):
+    """
+    The log does not continue what was signed or seen of it; nothing was signed.
+
+    Attributes:
+        seen: The entry that the log held, as text.
+    """
+
+    def __init__(self, session_id: str, *, seen: object) -> None:
+        super().__init__(f"{session_id}: the log does not continue {seen}, which it once held")
+        self.session_id = session_id
+        self.seen = seen
+
+
 class HasForks(SessionStoreError):
     """
     The session cannot be deleted: forks by reference live on it.

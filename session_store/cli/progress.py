@@ -32,6 +32,7 @@ class _Counting(InlineFace):
 
     def __init__(self, inner: InlineFace, advance: Callable[[int], None]) -> None:
         super().__init__(inner.core)
+        self.heads = inner.heads
         self._advance = advance
 
     async def raw(self, session_id: SessionId) -> AsyncIterator[bytes]:

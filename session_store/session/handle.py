@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from os import urandom
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -29,6 +30,9 @@ from ..items import Classifier, to_entries
 from ..state import RestoredState
 from ..stores.protocol import ANY, Cursor, Expected, Store
 from .conflict import fork_at_own_head
+
+if TYPE_CHECKING:
+    from .sealing import SealedHandle, Sealer
 
 
 @frozen
@@ -71,6 +75,8 @@ class Session:
         self._cursor = cursor
         self._classifier = classifier
         self._closed = False
+        self._sealer: Sealer | None = None
+        self._sealed: SealedHandle | None = None
 
     def __repr__(self) -> str:
         return f"<Session {self.head}>"
@@ -124,13 +130,13 @@ class Session:
         Durability: as asked, once it returns.
         """
         self._check_open()
-        return await self._store.append(
-            self._id,
-            [draft(e, urandom(16)) for e in entries],
-            expected=expected,
-            cursor=self._cursor,
-            durability=durability,
+        records = [draft(e, urandom(16)) for e in entries]
+        receipt = await self._store.append(
+            self._id, records, expected=expected, cursor=self._cursor, durability=durability
         )
+        if self._sealed is not None:
+            await self._sealed.appended(records)
+        return receipt
 
     async def append_drafts(
         self,
@@ -141,7 +147,7 @@ class Session:
     ) -> Receipt:
         """Append *drafts* unless they are in the log already; errors as for `append`."""
         self._check_open()
-        return await self._store.append(
+        receipt = await self._store.append(
             self._id,
             drafts.records,
             expected=expected,
@@ -149,6 +155,20 @@ class Session:
             floor=drafts.floor,
             durability=durability,
         )
+        if self._sealed is not None:
+            await self._sealed.appended(drafts.records)
+        return receipt
+
+    def seal_with(self, sealer: "Sealer") -> None:
+        """
+        Have what this handle appends from here on sealed as *sealer* says.
+
+        A seal that fails does not fail the append, which stands: it is logged and made up for.
+        That of the end is raised by `close`.
+
+        Cost: the first seal reads the log from its beginning, a later one what is new.
+        """
+        self._sealer, self._sealed = sealer, sealer.begin(self._store, self._id)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -258,8 +278,22 @@ class Session:
             return None
         self._cursor = await self._store.open(child, shared=self._cursor.shared)
         self._id = child
+        if self._sealer is not None:
+            self.seal_with(self._sealer)
         return own
 
     async def close(self) -> None:
-        """Let go of the session; what was acknowledged is in the log, nothing else is kept."""
+        """
+        Let go of the session; what was acknowledged is in the log, nothing else is kept.
+
+        Seals what is due, and lets the store's head memory, if it has one, know the head, which
+        is brought to `disk` for that. Errors as for `session_store.seal`, and for `flush`.
+        """
+        if self._closed:
+            return
         self._closed = True
+        if self._sealed is not None:
+            await self._sealed.end()
+        if self._store.heads is not None:
+            flushed = await self._store.flush(self._id, cursor=self._cursor)
+            await self._store.remember([flushed.position])

@@ -7,11 +7,11 @@ was forked; a log is read once for all the sessions that one `Verifier` looks at
 
 import time
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from ..chain import Head, Record, Withheld, is_blank, root_head
+from ..checkpoint.keys import VerifierKey
 from ..codec import decode_body
 from ..entries import Position
 from ..errors import Corrupt, NotFound, Unsupported
@@ -19,66 +19,14 @@ from ..ids import SessionId, parse_session_id
 from ..redacted import Named, redaction_targets
 from ..scan import Scanner, Tail
 from ..stores.protocol import Store
+from .levels import Anchor, Levels, Watch
+from .reports import Finding, Level, Report, What
 
-What: TypeAlias = Literal[
-    "corrupt",
-    "torn",
-    "missing-lf",
-    "erased",
-    "erased-without-redaction",
-    "erasure-unfinished",
-    "masked",
-    "parent-missing",
-    "unborn",
-    "unsupported",
-]
-
-_LEGAL = frozenset({"erased", "masked"})
 _BROKEN = frozenset({"corrupt", "parent-missing"})
 _MAY_BE_ERASING = frozenset({"corrupt", "erased-without-redaction"})
 _IN_FLIGHT_S = 1.0
 _ERASING_S = 5.0
 _LOOK_AGAIN_S = 0.05
-
-
-@frozen
-class Finding:
-    """One thing found, with its place in the log of *session_id*."""
-
-    what: What
-    session_id: SessionId
-    line: int
-    offset: int
-    seq: int
-    why: str
-
-    @property
-    def is_legal(self) -> bool:
-        """Withheld as the format allows: said, but nothing is wrong."""
-        return self.what in _LEGAL
-
-
-@frozen
-class Report:
-    """
-    What verification found of one session.
-
-    Attributes:
-        level: INTACT if the chain holds up to the last complete append, its parents included.
-        records: Verified records of the session's own log.
-        head: The last of them.
-    """
-
-    session_id: SessionId
-    level: Literal["INTACT"] | None
-    records: int
-    head: Position | None
-    findings: Sequence[Finding]
-
-    @property
-    def problems(self) -> list[Finding]:
-        """The findings that are not legal."""
-        return [f for f in self.findings if not f.is_legal]
 
 
 @define
@@ -92,6 +40,7 @@ class _Log:
     error: Corrupt | Unsupported | None = None
     tail: Tail | None = None
     is_in_flight: bool = False
+    watch: Watch = field(factory=Watch)
 
 
 class Verifier:
@@ -101,9 +50,27 @@ class Verifier:
     Args:
         allow_masked: Masked records are legal wherever they stand.
         parse: Also parse every body as JSON.
+        trust: Keys whose seals count.
+        against: A signed head of the session, the signed heads of the store, or another store.
+        unsealed_max: More records than that behind the newest seal are a problem.
+
+    Raises:
+        ValueError: *against* is signed, and no key is trusted.
     """
 
-    def __init__(self, store: Store, *, allow_masked: bool = False, parse: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        allow_masked: bool = False,
+        parse: bool = False,
+        trust: Sequence[VerifierKey] = (),
+        against: Anchor | None = None,
+        unsealed_max: int | None = None,
+    ) -> None:
+        self._levels = Levels(trust, against, unsealed_max)
+        self._heads: list[tuple[Position, bool]] = []
+        self._lost: list[SessionId] = []
         self._store = store
         self._allow_masked = allow_masked
         self._parse = parse
@@ -116,6 +83,7 @@ class Verifier:
         Raises:
             NotFound: There is no such log.
             Unsupported: It is of another version.
+            InvalidProof: *against* is about something else, or not signed by a trusted key.
 
         Cost: linear in the bytes of the logs not read before.
         """
@@ -132,7 +100,33 @@ class Verifier:
             broken = broken or any(f.what in _BROKEN for f in inherited)
             findings = [*inherited, *findings]
         records = 0 if log.head is None else log.head.seq + 1
-        return Report(session_id, None if broken else "INTACT", records, log.head, findings)
+        level: Level | None = None if broken else "INTACT"
+        report = Report(session_id, level, records, log.head, findings)
+        report = await self._levels.lift(self._store, report, log.watch)
+        if report.level is not None and report.head is not None:
+            self._heads.append((report.head, report.has_gone_back))
+        return report
+
+    async def missing(self) -> Sequence[Report]:
+        """Return a report for each session that was seen or signed, and is not there any more."""
+        missing = await self._levels.missing(self._store)
+        self._lost += [report.session_id for report in missing]
+        return missing
+
+    async def remember(self, *, also_back: bool = False) -> None:
+        """
+        Let the store's head memory, if it has one, know the heads of the logs that were verified.
+
+        Args:
+            also_back: Those too that do not continue what was seen before: from here on, they
+                do; and what `missing` has found is forgotten.
+        """
+        kept = [head for head, has_gone_back in self._heads if also_back or not has_gone_back]
+        await self._store.remember(kept, also_back=also_back)
+        if self._store.heads is not None and also_back:
+            for session_id in self._lost:
+                self._store.heads.forget(session_id)
+        self._heads.clear()
 
     async def verify_log(self, session_id: SessionId) -> Sequence[Finding]:
         """
@@ -183,9 +177,9 @@ class Verifier:
         why = f"its parent {parent.session_id} has another record at seq {parent.seq}, or none"
         return [*found, Finding("corrupt", child, 1, 0, 0, why)]
 
-    def _log_reader(self, session_id: SessionId) -> "_LogReader":
+    def _log_reader(self, session_id: SessionId, watch: Watch | None = None) -> "_LogReader":
         return _LogReader(
-            self._store, session_id, allow_masked=self._allow_masked, parse=self._parse
+            self._store, session_id, watch, allow_masked=self._allow_masked, parse=self._parse
         )
 
     async def _read(self, session_id: SessionId) -> _Log:
@@ -193,7 +187,8 @@ class Verifier:
             waited_s = 0.0
             while True:
                 began = time.monotonic()
-                log = await self._log_reader(session_id).read()
+                watch = await self._levels.begin(self._store, session_id)
+                log = await self._log_reader(session_id, watch).read()
                 took_s = time.monotonic() - began
                 if not log.is_in_flight or waited_s >= _IN_FLIGHT_S:
                     break
@@ -208,12 +203,18 @@ class _LogReader:
     """Reads one log in bounded memory and gathers what is to be said about it."""
 
     def __init__(
-        self, store: Store, session_id: SessionId, *, allow_masked: bool, parse: bool
+        self,
+        store: Store,
+        session_id: SessionId,
+        watch: Watch | None,
+        *,
+        allow_masked: bool,
+        parse: bool,
     ) -> None:
         self._store = store
         self._parse = parse
         self._allow_masked = allow_masked or store.is_masked
-        self._log = _Log(session_id)
+        self._log = _Log(session_id, watch=watch or Watch())
         self._last: Head | None = None  # Not the record: it may be 16 MiB twice.
         self._named: Named = {}
         self._wanted: Named = {}
@@ -260,6 +261,7 @@ class _LogReader:
         if not self._parse and not self._wanted and all(map(_is_plain, records)):
             if records:
                 self._last = _head_of(records[-1], self._log.session_id)
+                self._audit(records)
             return
         begin = 0
         for index, record in enumerate(records):
@@ -269,7 +271,12 @@ class _LogReader:
                 self._count(records[begin : index + 1])
                 begin = index + 1
 
+    def _audit(self, records: Sequence[Record]) -> None:
+        if self._log.watch.audit is not None:
+            self._log.watch.audit.take(records)
+
     def _count(self, append: Sequence[Record]) -> None:
+        self._audit(append)
         for record in append:
             self._last = _head_of(record, self._log.session_id)
             key = record.seq, record.digest
@@ -324,7 +331,24 @@ def _is_plain(record: Record) -> bool:
 
 
 async def verify(
-    store: Store, session_id: SessionId, *, allow_masked: bool = False, parse: bool = False
+    store: Store,
+    session_id: SessionId,
+    *,
+    allow_masked: bool = False,
+    parse: bool = False,
+    trust: Sequence[VerifierKey] = (),
+    against: Anchor | None = None,
+    unsealed_max: int | None = None,
 ) -> Report:
-    """Verify one session; see `Verifier`."""
-    return await Verifier(store, allow_masked=allow_masked, parse=parse).verify(session_id)
+    """Verify one session; see `Verifier`. The store's head memory remembers what was found good."""
+    verifier = Verifier(
+        store,
+        allow_masked=allow_masked,
+        parse=parse,
+        trust=trust,
+        against=against,
+        unsealed_max=unsealed_max,
+    )
+    report = await verifier.verify(session_id)
+    await verifier.remember()
+    return report

@@ -54,6 +54,10 @@ class InlineFace(Store):
         self.core = core
 
     @property
+    def store_id(self) -> str:
+        return self.core.info.store_id
+
+    @property
     def is_masked(self) -> bool:
         return self.core.allow_masked
 
@@ -184,6 +188,16 @@ class InlineFace(Store):
             replacements=replacements,
             turns=turns,
         )
+
+    async def is_deleted(self, session_id: SessionId) -> bool:
+        return await self._run(self.core.is_deleted, session_id)
+
+    async def seen(self, session_id: SessionId) -> Position | None:
+        return None if self.heads is None else await self._run(self.heads.seen, session_id)
+
+    async def remember(self, heads: Sequence[Position], *, also_back: bool = False) -> None:
+        if self.heads is not None:
+            await self._run(self.heads.remember, heads, also_back=also_back)
 
     async def repair(self, session_id: SessionId) -> Repair:
         return await self._run(self.core.repair, session_id)

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ..checkpoint.heads import HeadMemory
 from ..entries import Durability
 from ..errors import InvalidInput
 from .face import InlineFace, ThreadFace
@@ -79,6 +80,7 @@ async def open_store(
     network_fs: bool = False,
     shared_group: bool = False,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
+    heads: str | Path | None = None,
 ) -> InlineFace:
     """
     Open the store at *where*.
@@ -90,6 +92,8 @@ async def open_store(
         network_fs: Allow a file system shared over a network; one host may write.
         shared_group: Give the group the rights that the owner has.
         lock_timeout_s: How long an append waits for another writer.
+        heads: A SQLite file, made when needed, in which closing a handle, verifying and sealing
+            remember heads. Kept outside the store, it notices when the store goes back.
 
     Raises:
         InvalidInput: *where* names no kind of store.
@@ -105,4 +109,13 @@ async def open_store(
         shared_group=shared_group,
         lock_timeout_s=lock_timeout_s,
     )
-    return MemoryStore(core) if isinstance(core.files, MemoryFiles) else FsStore(core)
+    store = MemoryStore(core) if isinstance(core.files, MemoryFiles) else FsStore(core)
+    store.heads = head_memory(core, heads)
+    return store
+
+
+def head_memory(core: FsCore, where: str | Path | None) -> HeadMemory | None:
+    """Return the head memory of a store at *where*, None for none."""
+    if where is None:
+        return None
+    return HeadMemory(where, core.info.store_id, shared_group=core.info.shared_group)

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -10,6 +10,9 @@ from ..chain import Draft, Record
 from ..entries import Durability, Json, Position, Receipt, SessionOrigin
 from ..ids import SessionId
 from ..redacted import Named
+
+if TYPE_CHECKING:
+    from ..checkpoint.heads import HeadMemory
 
 
 class _Any(enum.Enum):
@@ -70,6 +73,13 @@ class Store(Protocol):
     All calls raise `InvalidId` for what is no id, `NotFound` for a session that is
     not there (unborn, deleted), `Corrupt` for damage with everything before it verified.
     """
+
+    heads: "HeadMemory | None" = None
+    """What closing, verifying and sealing remember heads in, and compare them with."""
+
+    @property
+    def store_id(self) -> str:
+        """The store's own name, made with it."""
 
     @property
     def is_masked(self) -> bool:
@@ -245,6 +255,15 @@ class Store(Protocol):
             behind its promise is finished by whoever next appends, forks, flushes or erases.
         Cost: O(log n) reads and a write for each target, neighbours O(1); three syncs of the log.
         """
+
+    async def is_deleted(self, session_id: SessionId) -> bool:
+        """Return whether the session was there and was deleted."""
+
+    async def seen(self, session_id: SessionId) -> Position | None:
+        """Return the head that was last seen of a session; None without a head memory."""
+
+    async def remember(self, heads: Sequence[Position], *, also_back: bool = False) -> None:
+        """Let the head memory, if there is one, know *heads*; see `HeadMemory.remember`."""
 
     async def repair(self, session_id: SessionId) -> "Repair":
         """Cut the log at its first damage; the original is kept in quarantine."""

@@ -14,6 +14,7 @@ KEYS = "keys"
 PENDING = "pending"
 QUARANTINE = "quarantine"
 TOMBSTONES = "tombstones.jsonl"
+HEADS = "heads.db"
 
 LOG_SUFFIX = ".jsonl"
 TRACE_SUFFIX = ".trace.jsonl"

@@ -55,6 +55,10 @@ class FsReading:
             raise NotFound(f"{session_id}: the session was deleted")
         return session_id
 
+    def is_deleted(self, session_id: SessionId) -> bool:
+        """Return whether the session has a tombstone."""
+        return parse_session_id(session_id) in self._tombstones
+
     def reader(self, session_id: SessionId) -> Reader:
         self.check_open()
         return Reader(

@@ -20,7 +20,7 @@ STORE_VERSION = 1
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "afs", "lustre", "glusterfs"}
 _VOLATILE = {"tmpfs", "ramfs", "memory"}
 # A store may be in the making, or have lost its store.json.
-_OWN_NAMES = {"store", "sessions", "forks", "keys", "pending", "quarantine", "tombstones"}
+_OWN_NAMES = {"store", "sessions", "forks", "keys", "pending", "quarantine", "tombstones", "heads"}
 
 
 @frozen

@@ -27,7 +27,13 @@ _DIRECTORIES = (
     layout.PENDING,
     layout.QUARANTINE,
 )
-_NAMES = {layout.STORE, layout.TOMBSTONES, *_DIRECTORIES}
+_NAMES = {
+    layout.STORE,
+    layout.TOMBSTONES,
+    layout.HEADS,
+    f"{layout.HEADS}-journal",
+    *_DIRECTORIES,
+}
 
 
 def describe(files: Files) -> RootInfo | None:
@@ -62,6 +68,7 @@ def place_checks(case: Case) -> Iterator[Check]:
     yield Check(".", partial(_file_system, case), is_steady=True)
     yield Check(".", partial(_limits, case), is_steady=True)
     yield file_check(case, layout.TOMBSTONES)
+    yield file_check(case, layout.HEADS)
     yield Check(layout.TOMBSTONES, partial(_tombstones, case), is_steady=True)
     for path in _DIRECTORIES:
         yield directory_check(case, path)
