@@ -149,7 +149,9 @@ def fork_head(session_id: SessionId, parent: Position) -> Head:
 
 def body_digest(salt: bytes, body: bytes) -> bytes:
     """Return the commitment to *body* under *salt* (32 hex characters), as hex."""
-    return blake3(salt + body, key=BODY_KEY).hexdigest().encode()
+    hasher = blake3(salt, key=BODY_KEY)
+    hasher.update(body)  # Not salt + body: a body may be 16 MiB.
+    return hasher.hexdigest().encode()
 
 
 def mask_digest(record_hash: bytes, body: bytes) -> bytes:

@@ -36,6 +36,7 @@ from .runs import check_run, recall_run
 NUL_RUN = 16
 """Fewer consecutive NULs are damage, not a hole: one flipped bit makes a NUL of a space."""
 
+_LONG = 1024 * 1024
 _HOLE = re.compile(rb"\0{16}")
 EMPTY: Mapping[tuple[int, bytes], bytes | None] = MappingProxyType({})
 
@@ -139,7 +140,10 @@ class Scanner:
                 end = at + run[-1].end - run[0].offset - 1
                 self._count(run, done)
             else:
-                self._take(buffer[at:end], done)
+                line = buffer[at:end]
+                if len(line) > _LONG:  # Not held beside its copy while that is checked.
+                    buffer, end = buffer[end + 1 :], -1
+                self._take(line, done)
             at = end + 1
         if self.error is None:
             self._rest.add(buffer[at:])
