@@ -162,7 +162,7 @@ class TraceWriter:
         """Mask what may be written; return what has to wait."""
         from .redaction.stream import count_closed, mask_events  # noqa: PLC0415 - only where it masks
 
-        lines = self._buffer.splitlines(keepends=True)
+        lines = bytes(self._buffer).splitlines(keepends=True)
         count = count_closed(lines) if goes_on else len(lines)
         self._buffer[:] = b"".join(mask_events(lines[:count], rules))
         return b"".join(lines[count:])
