@@ -9,7 +9,9 @@ from mask_tools import KEY, OTHER, RULES, TOKEN, bytes_below
 from session_tools import log_path, user
 
 import session_store as ss
+import session_store.cli
 from session_store import blocking
+from session_store.interop.claude_code import read_claude_code
 
 SECRETS = (TOKEN, OTHER, KEY.splitlines()[3], "tR0ub4dor")
 TEXT = f"use {TOKEN} and {KEY}\npassword=tR0ub4dor"
@@ -148,3 +150,20 @@ def test_who_masks_nothing_does_not_load_the_rules() -> None:
     )
 
     assert "[]" == done.stdout.strip()
+
+
+def test_an_import_is_found_again_masked(tmp_path: Path) -> None:
+    """Compared as it was written; what the transcript adds is added, masked."""
+    demo = Path(session_store.cli.__file__).with_name("demo_transcript.jsonl").read_text()
+    lines = demo.replace('"text":"', f'"text":"{TOKEN} ').splitlines(keepends=True)
+    path = tmp_path / "transcript.jsonl"
+    added = []
+    with blocking.open_store(tmp_path / "store", mask=RULES) as store:
+        for count in (-3, -3, None, None):
+            path.write_text("".join(lines[:count]))
+            (item,) = read_claude_code(path)
+            added.append(blocking.import_transcript(store, item).added)
+    path.unlink()
+
+    assert [True, False, True, False] == [count > 0 for count in added]
+    assert is_clean(tmp_path)
