@@ -1,6 +1,8 @@
 """Recall, precision and clean transcripts: what docs/MASKING.md says is measured here."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from mask_tools import RULES
 from benches.masking.corpus import lookalikes, secrets
 from benches.masking.measure import leaks, measure
 from benches.masking.table import clean_bodies, families, scores, speed, table, ways
+from session_store.redaction import load_rules
 from session_store.redaction.bodies import mask_json
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "MASKING.md").read_text("utf-8")
@@ -75,3 +78,19 @@ def test_a_part_of_a_secret_is_a_leak() -> None:
     """A third of it, four letters at least."""
     assert leaks("p@ss9word", "postgres://bob:[REDACTED]@ss9word@db")
     assert not leaks("p@ss9word", "postgres://bob:[REDACTED]@db")
+
+
+def test_the_example_of_the_document_runs(tmp_path: Path) -> None:
+    """And prints what it says it prints."""
+    (block,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, check=True
+    )
+
+    assert [done.stdout.decode().strip()] == re.findall(r"# (export .*)", block)
+
+
+def test_the_rules_of_the_document_are_rules() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
+
+    assert ["acme-token"] == [rule.id for rule in load_rules(block).custom]

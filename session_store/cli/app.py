@@ -60,7 +60,7 @@ COMMANDS: Mapping[str, _Entry] = {
     "salvage": _Entry("salvage", "Copy what is readable of a damaged session into a new one."),
     "doctor": _Entry("doctor", "Check a whole store; say what is wrong and what mends it."),
     "scan": _Entry("scan", "Look for secrets in sessions; say where they stand."),
-    "mask": _Entry("mask", "Copy a session without its secrets, or try the rules on a file."),
+    "mask": _Entry("mask", "Copy sessions into a masked store; their secrets stay behind."),
     "du": _Entry("du", "Tell the disk usage of sessions."),
     "completion": _Entry("completion", "Print the completion script of a shell."),
     "demo": _Entry("demo", "Record, kill, restore, fork, verify: what this is for."),

@@ -42,8 +42,8 @@ def command(
     rules_path: Path | None,
 ) -> None:
     """
-    Copy sessions into a masked store: no secrets in the bodies, the same hashes. The logs
-    that a fork lives on are copied too, whole. Done again, it adds what is new.
+    Copy sessions into a masked store; their secrets stay behind, the hashes are the same.
+    The logs that a fork lives on are copied too, whole. Done again, it adds what is new.
 
     `verify --store DIR` checks the copy against the same heads; what its masked bodies
     say is vouched for by you, who masked them. Traces are not copied.

@@ -27,7 +27,8 @@ def command(
     settings: Settings, texts: Sequence[str], is_all: bool, rules_path: Path | None
 ) -> None:
     """
-    Look for secrets in sessions' own logs; say where they stand, never what they are.
+    Look for secrets in sessions; say where they stand, never what they are. Of a fork its
+    own log is looked at.
 
     A definite one is told by its shape, a candidate by what names it. Exit code 1 if one
     was found. `mask` makes a copy without them.
