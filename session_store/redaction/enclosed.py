@@ -165,7 +165,9 @@ _SHAPES = (
         "candidate",
         (b"mysql", b"mariadb"),
         re.compile(
-            rb"(?:mysql(?:dump|admin|import)?|mariadb) (?:[^\r\n|;&]{0,160}? )?-p(?:" + _Q + rb")?"
+            rb"(?:mysql(?:dump|admin|import)?|mariadb) (?:[^\s|;&]{1,120} ){0,16}?-p(?:"
+            + _Q
+            + rb")?"
             rb"(" + _WORD + rb")"
         ),
         is_password,
@@ -175,7 +177,7 @@ _SHAPES = (
         "candidate",
         (b"curl", b"wget"),
         re.compile(
-            rb"(?:curl|wget) (?:[^\r\n|;&]{0,200}? )?(?:-u|--user) ?=?(?:" + _Q + rb")?"
+            rb"(?:curl|wget) (?:[^\s|;&]{1,120} ){0,16}?(?:-u|--user) ?=?(?:" + _Q + rb")?"
             rb"[^\s:\"'\\]{1,80}:(" + _WORD + rb")"
         ),
         lambda value: is_password(value, is_certain=True),
@@ -184,7 +186,7 @@ _SHAPES = (
         "command-line-password",
         "candidate",
         (b"redis-cli",),
-        re.compile(rb"redis-cli (?:[^\r\n|;&]{0,160}? )?-a (?:" + _Q + rb")?(" + _WORD + rb")"),
+        re.compile(rb"redis-cli (?:[^\s|;&]{1,120} ){0,16}?-a (?:" + _Q + rb")?(" + _WORD + rb")"),
         lambda value: is_password(value, is_certain=True),
     ),
     _Shape(
