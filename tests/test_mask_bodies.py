@@ -12,7 +12,8 @@ from mask_tools import KEY, OTHER, RULES, TOKEN, masked
 
 from session_store.redaction import custom_rule, default_rules
 from session_store.redaction.bodies import find_in_json, mask_body, mask_json
-from session_store.redaction.rules import Rules
+from session_store.redaction.rules import Deadline, Rules
+from session_store.redaction.walk import NotJson, edits_of
 
 GITHUB = "[REDACTED:github-token]"
 NAMED = "[REDACTED:named-password]"
@@ -34,6 +35,10 @@ CASES: dict[str, tuple[Any, Any]] = {
     "below its name": ({"token": {"value": TOKEN[4:]}}, {"token": {"value": "[REDACTED:named-secret]"}}),
     "a list under its name": ({"passwords": ["a1b2c3d4", "x"]}, {"passwords": [NAMED, "x"]}),
     "name and value": ([{"name": "DB_PASSWORD", "value": "a1b2c3"}], [{"name": "DB_PASSWORD", "value": NAMED}]),
+    "name and value, apart": (
+        {"key": "DB_PASSWORD", "type": "plain", "value": "a1b2c3"},
+        {"key": "DB_PASSWORD", "type": "plain", "value": NAMED},
+    ),
     "a key": ({TOKEN: 1}, {GITHUB: 1}),
     "two keys": ({TOKEN: 1, TOKEN[:-1] + "z": 2}, {GITHUB: 1, GITHUB + "#2": 2}),
     "JSON in a string": ({"a": json.dumps({"password": 84736251})}, {"a": json.dumps({"password": NAMED})}),
@@ -129,7 +134,9 @@ def test_findings_say_where() -> None:
     ] == [(one.rule, one.path) for one in found]
 
 
-LEAVES = st.sampled_from([TOKEN, KEY, OTHER, "a1b2c3d4", "x", "héllo", 84736251, None, 1.5, True])
+LEAVES = st.sampled_from(
+    [TOKEN, KEY, OTHER, "DB_PASSWORD", "a1b2c3d4", "x", "héllo", 84736251, None, 1.5, True]
+)
 KEYS = st.sampled_from(["password", "token", "name", "value", "a", "$ss", TOKEN, OTHER, "é"])
 VALUES = st.recursive(
     LEAVES | st.text(max_size=6) | st.just(["str", in_base64(TOKEN)]),
@@ -155,6 +162,23 @@ def test_any_document_stays_one_and_settles(
     assert out == mask_json(out, RULES)
     assert TOKEN.encode() not in out
     assert OTHER.encode() not in out
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(KEYS, VALUES, max_size=4), st.booleans(), st.sampled_from([None, 1]))
+def test_the_quick_look_overlooks_nothing(
+    document: dict[str, Any], is_ascii: bool, indent: int | None
+) -> None:
+    """Whatever a walk over the document finds, the look at its bytes has seen a sign of."""
+    data = json.dumps(document, ensure_ascii=is_ascii, indent=indent).encode(
+        "utf-8", "surrogatepass"
+    )
+    try:
+        edits = edits_of(data, RULES, Deadline(len(data), 60), None)
+    except NotJson:
+        return
+
+    assert not edits or mask_json(data, RULES) != data
 
 
 @settings(max_examples=200)

@@ -69,7 +69,13 @@ _OPTION = re.compile(rb"\s{1,4}(?=[^\s\-|&;])")
 _PROSE = re.compile(rb"\s{1,2}(?:is|was)(?: set to| now)?:?\s{1,2}")
 _OPENED = re.compile(rb"(\\{0,8})([\"'`])")
 _BARE = re.compile(rb"[^\s\"'`,;<>\\]{1,400}")
-_OPENS = re.compile(_QUOTE + rb"\s{0,4}:\s{0,8}[\[{]")
+# What may be a secret once it is decoded: a structure, a text with escapes.
+_OPENS = re.compile(
+    rb"(?:" + _QUOTE + rb")?\s{0,4}[:=]\s{0,8}(?:[\[{]|" + _QUOTE + rb"[^\"'`\\]{0,400}\\)"
+)
+# `{"name": "DB_PASSWORD", "type": "plain", "value": …}`
+_LISTED = re.compile(_QUOTE + rb"\s{0,8}[,}]")
+_NAMED_BY = re.compile(rb"(?:name|key)\\{0,8}\"\s{0,4}:\s{0,4}\\{0,8}\"$")
 _LABEL = re.compile(rb"[A-Z][a-z]{2,24}")
 _QUOTED_MAX = 400
 
@@ -119,7 +125,9 @@ def find_assigned(text: bytes, lower: bytes) -> Iterator[Span]:
 def names_one(text: bytes, lower: bytes) -> bool:
     """Return whether *text*, JSON as it stands, may assign something to a secret's name."""
     return any(
-        _OPENS.match(text, end) or _value_of(text, start, end, sort)
+        _OPENS.match(text, end)
+        or _value_of(text, start, end, sort)
+        or (_LISTED.match(text, end) and _NAMED_BY.search(lower, max(start - 24, 0), start))
         for start, end, sort in _names(text, lower)
     )
 
