@@ -30,14 +30,18 @@ class OutOfTime(Exception):
 
 
 class Deadline:
-    """The time that one body may take: a second, and another for each MiB."""
+    """
+    The processor time that one body may take: a second, and another for each MiB.
+
+    Not the time of a clock: a process that was stopped for a while closes nothing.
+    """
 
     def __init__(self, size: int, seconds_per_mib: float) -> None:
-        self._end = time.monotonic() + seconds_per_mib * (1 + size / (1 << 20))
+        self._end = time.thread_time() + seconds_per_mib * (1 + size / (1 << 20))
 
     def check(self) -> None:
         """Raise OutOfTime if it is over."""
-        if time.monotonic() > self._end:
+        if time.thread_time() > self._end:
             raise OutOfTime
 
 
@@ -50,7 +54,7 @@ class Rules:
         custom: Rules beside the built-in ones.
         allow: What matches one of these, anywhere in a secret, is none.
         confidence: candidate: all rules; definite: only those whose finds the shape proves.
-        seconds_per_mib: What takes longer is closed, not passed on.
+        seconds_per_mib: Processor time; what takes longer is closed, not passed on.
 
     Concurrency: any threads.
     """
