@@ -10,9 +10,9 @@ from mask_tools import RULES
 
 from session_store.redaction.bodies import mask_body
 
-MIB = 1 << 20
-CPU_SECONDS_MAX = 3.0
-"""A third of it is the promise; machines that test are shared."""
+SIZE = 1 << 18
+CPU_SECONDS_MAX = 0.75
+"""A third of it is the promise for a quarter of a MiB; machines that test are shared."""
 
 REPEATED = (  # noqa: SIM905 - read as a text
     "A a _ - \\ \\\\n \\\" \" ' ` { [ @ :// ://a: ://a:b@ ://:@ sk- sk_ SK AKIA ghp_ gh glpat- eyJ .ey eyJa. "
@@ -33,21 +33,21 @@ SPACED = (  # noqa: SIM905 - the same
 
 
 def random_bytes() -> dict[str, bytes]:
-    data = random.Random(1).randbytes(MIB)
+    data = random.Random(1).randbytes(SIZE)
     return {
         "random bytes": data,
-        "base64": base64.b64encode(data)[:MIB],
-        "base64 for URLs": base64.urlsafe_b64encode(data)[:MIB],
-        "hex": data.hex().encode()[:MIB],
+        "base64": base64.b64encode(data)[:SIZE],
+        "base64 for URLs": base64.urlsafe_b64encode(data)[:SIZE],
+        "hex": data.hex().encode()[:SIZE],
     }
 
 
-INPUTS = {text: (text.encode() * (MIB // len(text) + 1))[:MIB] for text in REPEATED + SPACED}
+INPUTS = {text: (text.encode() * (SIZE // len(text) + 1))[:SIZE] for text in REPEATED + SPACED}
 INPUTS |= random_bytes()
 
 
 @pytest.mark.parametrize("text", INPUTS.values(), ids=INPUTS)
-def test_a_mebibyte_takes_a_second(text: bytes) -> None:
+def test_what_repeats_takes_a_second_for_each_mebibyte(text: bytes) -> None:
     """As a text, and as what a body says; whatever is done to it, it stays JSON."""
     body = orjson.dumps({"message": text.decode("utf-8", "replace"), "interrupted": False})
     start = time.process_time()
@@ -79,4 +79,4 @@ def test_deep_and_wide_documents_take_no_longer() -> None:
     for data in [*inputs, orjson.dumps({"message": text})]:
         mask_body("run_errored", data, RULES)
 
-    assert time.process_time() - start < 4 * CPU_SECONDS_MAX
+    assert time.process_time() - start < 12 * CPU_SECONDS_MAX
