@@ -101,6 +101,16 @@ def test_what_is_let_stand(text: str) -> None:
     assert text == masked_text(text)
 
 
+def test_an_image_is_passed_over_and_what_stands_around_it_is_not() -> None:
+    """In a KiB of base64 a token is chance; a token of more than that is one all the same."""
+    image = base64.b64encode(DICE.random.randbytes(3000)).decode()
+    token = f"eyJ{alnum(1500)}.eyJ{alnum(2500)}.{alnum(43)}"
+
+    assert "[REDACTED:github-token] " + image == masked_text(f"{TOKEN} {image}")
+    assert f"{image},[REDACTED:stripe-key]" == masked_text(f"{image},{OTHER}")
+    assert "[REDACTED:jwt]" == masked_text(token)
+
+
 def test_what_is_allowed_is_let_stand() -> None:
     """Whatever rule finds it."""
     rules = default_rules(allow=["^gh", "^s3cret9x$"])

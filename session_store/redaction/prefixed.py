@@ -16,6 +16,12 @@ _RUN = b"\x01" * 16
 _ALPHABET = bytes(
     c in b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-" for c in range(256)
 )
+_BLOB = bytes(
+    c in b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/" for c in range(256)
+)
+_BLOB_MIN = 1024
+"""Bytes of base64 in one piece that are an image or the like: what looks like a token in it is chance."""
+_BLOB_TAIL = 128
 _END = "(?![A-Za-z0-9_-])"
 # Behind an escape of a text in a text, of a URL or of a terminal, a letter is no word's.
 _BEGIN = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrt])|(?<=%[0-9A-F]{2})|(?<=[0-9]m))"
@@ -173,6 +179,7 @@ DEFINITIONS = repr((_FAMILIES, _LED, _BEHIND, _SLACK_WEBHOOK.pattern, _JWT.patte
 def find_prefixed(text: bytes) -> Iterator[Span]:
     """Yield the tokens in *text*."""
     classes = text.translate(_ALPHABET)
+    blobs = text.translate(_BLOB) if len(text) > _BLOB_MIN else b""
     end = 0
     while (at := classes.find(_RUN, end)) >= 0:
         start = max(classes.rfind(b"\0", end, at) + 1, end)
@@ -184,6 +191,11 @@ def find_prefixed(text: bytes) -> Iterator[Span]:
             yield span
             last = max(last, span.end)
         end = max(end, last)
+        if blobs and last == start:
+            blob = blobs.find(b"\0", start)
+            blob = len(text) if blob < 0 else blob
+            if blob - start >= _BLOB_MIN:
+                end = max(end, blob - _BLOB_TAIL)
 
 
 def _in_run(text: bytes, start: int, end: int) -> Iterator[Span]:
