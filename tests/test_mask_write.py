@@ -167,3 +167,20 @@ def test_an_import_is_found_again_masked(tmp_path: Path) -> None:
 
     assert [True, False, True, False] == [count > 0 for count in added]
     assert is_clean(tmp_path)
+
+
+async def test_what_replaces_an_erased_body_is_masked(tmp_path: Path) -> None:
+    """And so is the reason; the log verifies."""
+    async with await ss.open_store(tmp_path / "store", mask=RULES) as store:
+        session = await ss.create_session(store)
+        await session.save_delta([user("hello")])
+        await store.erase(
+            session.id,
+            [session.head],
+            reason=f"held {TOKEN}",
+            replacements={session.head.seq: {"items": [user(TEXT)]}},
+        )
+        report = await ss.verify(store, session.id)
+
+    assert is_clean(tmp_path)
+    assert [True] == [finding.is_legal for finding in report.findings]

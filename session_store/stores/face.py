@@ -32,12 +32,11 @@ from .fs.committer import Committer
 from .fs.core import FsCore
 from .fs.layout import log_path
 from .fs.requests import Place, Request
+from .masking import Masking
 from .protocol import Cursor, Expected, Repair, SessionInfo, Store
 
 if TYPE_CHECKING:
     from ..redaction.rules import Rules
-    from . import masking
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,12 +56,7 @@ class InlineFace(Store):
     def __init__(self, core: FsCore, mask: "Rules | None" = None) -> None:
         self.core = core
         self.mask = mask
-        self._masking: masking.Masking | None = None
-        if mask is not None:
-            self._masking = _masking_by(mask)
-
-    def _masked(self, drafts: Sequence[Draft]) -> Sequence[Draft]:
-        return drafts if self._masking is None else self._masking.drafts(drafts)
+        self._masking = Masking(mask)
 
     @property
     def store_id(self) -> str:
@@ -99,7 +93,7 @@ class InlineFace(Store):
         return await self._run(
             self.core.create,
             session_id,
-            self._masked(drafts),
+            self._masking.drafts(drafts),
             parent=parent,
             key=key,
             durability=durability,
@@ -118,7 +112,7 @@ class InlineFace(Store):
             group: list[Sequence[Draft]] = []
             size = 0
             async for given in appends:
-                drafts = self._masked(given)
+                drafts = self._masking.drafts(given)
                 group.append(drafts)
                 size += sum(len(d.body) for d in drafts)
                 if len(group) >= _GROUP or size >= _GROUP_BYTES:
@@ -141,7 +135,7 @@ class InlineFace(Store):
     ) -> Receipt:
         return self.core.append(
             session_id,
-            self._masked(drafts),
+            self._masking.drafts(drafts),
             expected=expected,
             cursor=cursor,
             floor=floor,
@@ -149,8 +143,7 @@ class InlineFace(Store):
         )
 
     async def append_lines(self, session_id: SessionId, lines: bytes) -> Receipt:
-        if self._masking is not None:
-            lines = self._masking.lines(session_id, lines)
+        lines = self._masking.lines(session_id, lines)
         return await self._run(self.core.append_lines, session_id, lines)
 
     async def open(self, session_id: SessionId, *, shared: bool = False) -> Cursor:
@@ -202,9 +195,9 @@ class InlineFace(Store):
             self.core.erase,
             session_id,
             targets,
-            reason=reason,
+            reason=self._masking.text(reason),
             by=by,
-            replacements=replacements,
+            replacements=self._masking.replacements(replacements),
             turns=turns,
         )
 
@@ -222,8 +215,7 @@ class InlineFace(Store):
         return await self._run(self.core.repair, session_id)
 
     async def append_trace(self, session_id: SessionId, data: bytes) -> int:
-        if self._masking is not None:
-            data = self._masking.events(data)
+        data = self._masking.events(data)
         return await self._run(self.core.append_trace, session_id, data)
 
     async def read(
@@ -270,12 +262,6 @@ class InlineFace(Store):
             if found is None:
                 return
             yield found
-
-
-def _masking_by(rules: "Rules") -> "masking.Masking":
-    from . import masking  # noqa: PLC0415 - a store without rules does not pay for them
-
-    return masking.Masking(rules)
 
 
 class BlockingFace(InlineFace):
@@ -341,7 +327,7 @@ class ThreadFace(InlineFace):
     ) -> Receipt:
         request = self.core.request(
             session_id,
-            self._masked(drafts),
+            self._masking.drafts(drafts),
             expected=expected,
             cursor=cursor,
             floor=floor,
