@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     )
     from .ids import SessionId, new_session_id, parse_session_id
     from .items import ItemClass
+    from .redaction import CustomRule, Rules, custom_rule, default_rules, load_rules
     from .seeding import build_chain
     from .session.creating import (
         create_compacted_session,
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     )
     from .session.forking import flatten, fork, fork_at
     from .session.handle import Drafts, Session
+    from .session.masking import Secret, find_secrets, mask_session
     from .session.points import Point, Turn, parse_point
     from .session.proving import prove, prove_consistency
     from .session.reports import Finding, Report
@@ -123,6 +125,7 @@ __all__ = [
     "ConfigChanged",
     "ConsistencyProof",
     "Corrupt",
+    "CustomRule",
     "Drafts",
     "DurabilityLost",
     "EntryHash",
@@ -162,12 +165,14 @@ __all__ = [
     "Repair",
     "Report",
     "RestoredState",
+    "Rules",
     "RunCompleted",
     "RunErrored",
     "RunStarted",
     "Seal",
     "Sealed",
     "Sealer",
+    "Secret",
     "Session",
     "SessionId",
     "SessionInfo",
@@ -202,13 +207,18 @@ __all__ = [
     "create_compacted_session",
     "create_session",
     "create_session_with_id",
+    "custom_rule",
+    "default_rules",
     "delete",
     "descendants",
     "erase",
     "examine",
+    "find_secrets",
     "flatten",
     "fork",
     "fork_at",
+    "load_rules",
+    "mask_session",
     "new_session_id",
     "open_session",
     "open_store",
@@ -257,6 +267,7 @@ _NAMES = {
     ),
     "ids": "SessionId new_session_id parse_session_id",
     "items": "ItemClass",
+    "redaction": "CustomRule Rules custom_rule default_rules load_rules",
     "seeding": "build_chain",
     "session.creating": (
         "create_compacted_session create_session create_session_with_id open_session"
@@ -266,6 +277,7 @@ _NAMES = {
     "session.family": "Family ancestors children delete descendants origin sessions tree",
     "session.forking": "flatten fork fork_at",
     "session.handle": "Drafts Session",
+    "session.masking": "Secret find_secrets mask_session",
     "session.points": "Point Turn parse_point",
     "session.reports": "Finding Report",
     "session.restoring": "read_entries restore",

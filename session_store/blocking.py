@@ -23,7 +23,7 @@ from collections.abc import (
     Sequence,
 )
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from . import trace as _trace
 from .checkpoint.keys import VerifierKey
@@ -54,6 +54,10 @@ from .stores.fs import layout
 from .stores.fs.core import LOCK_TIMEOUT_S
 from .stores.opening import head_memory, open_core
 from .stores.protocol import Store as _Store
+
+if TYPE_CHECKING:
+    from .redaction.rules import Rules
+    from .session.masking import Secret
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -260,8 +264,8 @@ class TraceWriter:
     def wants_flush(self) -> bool:
         return self.inner.wants_flush
 
-    def flush(self) -> int | None:
-        return _run(self.inner.flush())
+    def flush(self, *, goes_on: bool = False) -> int | None:
+        return _run(self.inner.flush(goes_on=goes_on))
 
     def mark(self) -> Mapping[str, Json] | None:
         return _run(self.inner.mark())
@@ -320,6 +324,8 @@ def open_store(
     create: bool = True,
     network_fs: bool = False,
     shared_group: bool = False,
+    masked: str | None = None,
+    mask: Rules | None = None,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
     heads: str | Path | None = None,
 ) -> Store:
@@ -330,9 +336,10 @@ def open_store(
         create=create,
         network_fs=network_fs,
         shared_group=shared_group,
+        masked=masked,
         lock_timeout_s=lock_timeout_s,
     )
-    face = BlockingFace(core)
+    face = BlockingFace(core, mask)
     face.heads = head_memory(core, heads)
     return Store(face)
 
@@ -366,6 +373,25 @@ trace_digest = _function(_trace.trace_digest)
 import_transcript = _function(importing.import_transcript)
 
 examine = examining.examination
+
+
+def mask_session(
+    source: Store, target: Store, session_id: SessionId, rules: Rules
+) -> list[Position]:
+    """Copy a session masked into another store; see `session_store.mask_session`."""
+    from .session import masking  # noqa: PLC0415 - who masks nothing does not load the rules
+
+    return _run(masking.mask_session(source.inner, target.inner, session_id, rules))
+
+
+def find_secrets(
+    store: Store, session_id: SessionId, rules: Rules, *, start: int = 0
+) -> Iterator[Secret]:
+    """Give the secrets in a session's own log; see `session_store.find_secrets`."""
+    from .session import masking  # noqa: PLC0415 - the same
+
+    return _each(masking.find_secrets(store.inner, session_id, rules, start=start))
+
 
 read_entries = _iterating(restoring.read_entries)
 sessions = _iterating(family.sessions)

@@ -15,7 +15,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from time import time_ns
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
 import orjson
@@ -27,6 +27,9 @@ from .errors import Corrupt, SessionStoreError
 from .ids import SessionId
 from .stores.protocol import Store
 from .values import decode, encode
+
+if TYPE_CHECKING:
+    from .redaction.rules import Rules
 
 log = logging.getLogger("session_store")
 
@@ -115,9 +118,13 @@ class TraceWriter:
         """Whether enough has gathered for a flush to be worth it."""
         return len(self._buffer) >= _FLUSH_BYTES
 
-    async def flush(self) -> int | None:
+    async def flush(self, *, goes_on: bool = False) -> int | None:
         """
         Write what has gathered.
+
+        Args:
+            goes_on: The stream is not at an end: where the store masks at write, events that
+                may hold the beginning of a secret wait for the next flush.
 
         Returns:
             The length of the trace, or None if it could not be written: that is
@@ -125,13 +132,16 @@ class TraceWriter:
 
         Cancellation: what was to be written counts as dropped, though it may be written.
         """
+        rules, held = self._store.mask, b""
+        if rules is not None:
+            held = self._mask(rules, goes_on=goes_on)
         missing, self._missing = self._missing, 0
         if missing:
             ts = time_ns() // 1_000_000
             entry = {"ts": ts, "turn": self.turn, "kind": "dropped", "data": missing}
             self._buffer += orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
         data = bytes(self._buffer)
-        self._buffer.clear()
+        self._buffer[:] = held
         length: int | None = None
         try:
             length = await self._store.append_trace(self._session_id, data)
@@ -147,6 +157,15 @@ class TraceWriter:
             self._hasher.update(data)
             self._hashed = length
         return length
+
+    def _mask(self, rules: "Rules", *, goes_on: bool) -> bytes:
+        """Mask what may be written; return what has to wait."""
+        from .redaction.stream import count_closed, mask_events  # noqa: PLC0415 - only where it masks
+
+        lines = bytes(self._buffer).splitlines(keepends=True)
+        count = count_closed(lines) if goes_on else len(lines)
+        self._buffer[:] = b"".join(mask_events(lines[:count], rules))
+        return b"".join(lines[count:])
 
     async def mark(self) -> Mapping[str, Json] | None:
         """

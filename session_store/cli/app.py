@@ -59,6 +59,8 @@ COMMANDS: Mapping[str, _Entry] = {
     "repair": _Entry("repair", "Cut a damaged log at its first damage."),
     "salvage": _Entry("salvage", "Copy what is readable of a damaged session into a new one."),
     "doctor": _Entry("doctor", "Check a whole store; say what is wrong and what mends it."),
+    "scan": _Entry("scan", "Look for secrets in sessions; say where they stand."),
+    "mask": _Entry("mask", "Copy sessions into a masked store; their secrets stay behind."),
     "du": _Entry("du", "Tell the disk usage of sessions."),
     "completion": _Entry("completion", "Print the completion script of a shell."),
     "demo": _Entry("demo", "Record, kill, restore, fork, verify: what this is for."),

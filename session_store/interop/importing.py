@@ -76,6 +76,10 @@ async def import_transcript(store: Store, item: Import) -> Imported:
         later one that is interrupted goes on at the next.
     Concurrency: any number of processes; each entry is written once.
     """
+    if store.mask is not None:
+        from .masking import masked_import  # noqa: PLC0415 - who masks nothing does not load the rules
+
+        item = masked_import(item, store.mask)
     session_id = await store.find(item.key)
     start = await _labelled(store, item)
     added, waited_s = 0, 0.0

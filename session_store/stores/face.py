@@ -21,7 +21,7 @@ from collections.abc import (
 )
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from ..chain import Draft, Record
 from ..entries import Durability, Json, Position, Receipt, SessionOrigin
@@ -32,8 +32,11 @@ from .fs.committer import Committer
 from .fs.core import FsCore
 from .fs.layout import log_path
 from .fs.requests import Place, Request
+from .masking import Masking
 from .protocol import Cursor, Expected, Repair, SessionInfo, Store
 
+if TYPE_CHECKING:
+    from ..redaction.rules import Rules
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -50,8 +53,10 @@ class InlineFace(Store):
     A coroutine that awaits nothing else runs to its end in one step.
     """
 
-    def __init__(self, core: FsCore) -> None:
+    def __init__(self, core: FsCore, mask: "Rules | None" = None) -> None:
         self.core = core
+        self.mask = mask
+        self._masking = Masking(mask)
 
     @property
     def store_id(self) -> str:
@@ -86,7 +91,12 @@ class InlineFace(Store):
         durability: Durability | None = None,
     ) -> Receipt:
         return await self._run(
-            self.core.create, session_id, drafts, parent=parent, key=key, durability=durability
+            self.core.create,
+            session_id,
+            self._masking.drafts(drafts),
+            parent=parent,
+            key=key,
+            durability=durability,
         )
 
     async def create_whole(
@@ -101,7 +111,8 @@ class InlineFace(Store):
         try:
             group: list[Sequence[Draft]] = []
             size = 0
-            async for drafts in appends:
+            async for given in appends:
+                drafts = self._masking.drafts(given)
                 group.append(drafts)
                 size += sum(len(d.body) for d in drafts)
                 if len(group) >= _GROUP or size >= _GROUP_BYTES:
@@ -124,7 +135,7 @@ class InlineFace(Store):
     ) -> Receipt:
         return self.core.append(
             session_id,
-            drafts,
+            self._masking.drafts(drafts),
             expected=expected,
             cursor=cursor,
             floor=floor,
@@ -132,6 +143,7 @@ class InlineFace(Store):
         )
 
     async def append_lines(self, session_id: SessionId, lines: bytes) -> Receipt:
+        lines = self._masking.lines(session_id, lines)
         return await self._run(self.core.append_lines, session_id, lines)
 
     async def open(self, session_id: SessionId, *, shared: bool = False) -> Cursor:
@@ -183,9 +195,9 @@ class InlineFace(Store):
             self.core.erase,
             session_id,
             targets,
-            reason=reason,
+            reason=self._masking.text(reason),
             by=by,
-            replacements=replacements,
+            replacements=self._masking.replacements(replacements),
             turns=turns,
         )
 
@@ -203,6 +215,7 @@ class InlineFace(Store):
         return await self._run(self.core.repair, session_id)
 
     async def append_trace(self, session_id: SessionId, data: bytes) -> int:
+        data = self._masking.events(data)
         return await self._run(self.core.append_trace, session_id, data)
 
     async def read(
@@ -267,8 +280,8 @@ class ThreadFace(InlineFace):
     Cancellation: a cancelled append may still be written; later ones keep their order.
     """
 
-    def __init__(self, core: FsCore) -> None:
-        super().__init__(core)
+    def __init__(self, core: FsCore, mask: "Rules | None" = None) -> None:
+        super().__init__(core, mask)
         self._begin()
         if hasattr(os, "register_at_fork"):
             this = weakref.ref(self)
@@ -314,7 +327,7 @@ class ThreadFace(InlineFace):
     ) -> Receipt:
         request = self.core.request(
             session_id,
-            drafts,
+            self._masking.drafts(drafts),
             expected=expected,
             cursor=cursor,
             floor=floor,

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..checkpoint.heads import HeadMemory
@@ -12,6 +13,9 @@ from .fs.core import LOCK_TIMEOUT_S, FsCore
 from .fs.files import Files
 from .memory import MemoryFiles
 
+if TYPE_CHECKING:
+    from ..redaction.rules import Rules
+
 
 class FsStore(ThreadFace):
     """Logs as files below one directory; see docs/DESIGN.md for where everything lies."""
@@ -20,8 +24,8 @@ class FsStore(ThreadFace):
 class MemoryStore(InlineFace):
     """The file store on a file system in memory; its logs end with the process."""
 
-    def __init__(self, core: FsCore | None = None) -> None:
-        super().__init__(core or FsCore(MemoryFiles()))
+    def __init__(self, core: FsCore | None = None, mask: "Rules | None" = None) -> None:
+        super().__init__(core or FsCore(MemoryFiles()), mask)
 
     async def pause(self, seconds: float) -> None:
         # Whoever appends what is waited for may be a task of the same loop.
@@ -35,6 +39,7 @@ def open_core(
     create: bool = True,
     network_fs: bool = False,
     shared_group: bool = False,
+    masked: str | None = None,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> FsCore:
     """Return the synchronous core for *where*; arguments and errors as for `open_store`."""
@@ -44,6 +49,7 @@ def open_core(
         create=create,
         network_fs=network_fs,
         shared_group=shared_group,
+        masked=masked,
         lock_timeout_s=lock_timeout_s,
     )
 
@@ -79,6 +85,8 @@ async def open_store(
     create: bool = True,
     network_fs: bool = False,
     shared_group: bool = False,
+    masked: str | None = None,
+    mask: "Rules | None" = None,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
     heads: str | Path | None = None,
 ) -> InlineFace:
@@ -91,12 +99,15 @@ async def open_store(
         create: Make a store if there is none.
         network_fs: Allow a file system shared over a network; one host may write.
         shared_group: Give the group the rights that the owner has.
+        masked: It is, or is made, a masked replica by this version of the rules.
+        mask: Mask everything by these rules before it is written, traces included
+            (docs/MASKING.md). Lines of other stores that hold a secret are refused.
         lock_timeout_s: How long an append waits for another writer.
         heads: A SQLite file, made when needed, in which closing a handle, verifying and sealing
             remember heads. Kept outside the store, it notices when the store goes back.
 
     Raises:
-        InvalidInput: *where* names no kind of store.
+        InvalidInput: *where* names no kind of store, or it is not masked by *masked*.
         NotFound: There is none, and *create* is false.
         UnsafePath: The directory is not ours, is no store, or lies on a network.
         Unsupported: Another version made it.
@@ -107,9 +118,10 @@ async def open_store(
         create=create,
         network_fs=network_fs,
         shared_group=shared_group,
+        masked=masked,
         lock_timeout_s=lock_timeout_s,
     )
-    store = MemoryStore(core) if isinstance(core.files, MemoryFiles) else FsStore(core)
+    store = MemoryStore(core, mask) if isinstance(core.files, MemoryFiles) else FsStore(core, mask)
     store.heads = head_memory(core, heads)
     return store
 

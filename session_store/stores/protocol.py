@@ -13,6 +13,7 @@ from ..redacted import Named
 
 if TYPE_CHECKING:
     from ..checkpoint.heads import HeadMemory
+    from ..redaction.rules import Rules
 
 
 class _Any(enum.Enum):
@@ -72,8 +73,12 @@ class Store(Protocol):
 
     All calls raise `InvalidId` for what is no id, `NotFound` for a session that is
     not there (unborn, deleted), `Corrupt` for damage with everything before it verified.
+
+    Attributes:
+        mask: Rules by which everything is masked before it is written, or None.
     """
 
+    mask: "Rules | None" = None
     heads: "HeadMemory | None" = None
     """What closing, verifying and sealing remember heads in, and compare them with."""
 

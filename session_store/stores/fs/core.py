@@ -65,11 +65,16 @@ class FsCore(FsReading):
         create: bool = True,
         network_fs: bool = False,
         shared_group: bool = False,
+        masked: str | None = None,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
         open_files_max: int | None = None,
     ) -> None:
         self.info = open_root(
-            files, create=create, network_fs=network_fs, shared_group=shared_group
+            files,
+            create=create,
+            network_fs=network_fs,
+            shared_group=shared_group,
+            masked=masked,
         )
         super().__init__(files, allow_masked=self.info.masked is not None)
         self.durability: Durability = durability

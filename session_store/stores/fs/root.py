@@ -8,7 +8,7 @@ import orjson
 from attrs import frozen
 
 from ...entries import Durability, Json
-from ...errors import Corrupt, NotFound, UnsafePath, Unsupported
+from ...errors import Corrupt, InvalidInput, NotFound, UnsafePath, Unsupported
 from . import forks, layout
 from .directories import check_owner_and_mode
 from .files import Files
@@ -40,11 +40,22 @@ class RootInfo:
     shared_group: bool
 
 
-def open_root(files: Files, *, create: bool, network_fs: bool, shared_group: bool) -> RootInfo:
+def open_root(
+    files: Files,
+    *,
+    create: bool,
+    network_fs: bool,
+    shared_group: bool,
+    masked: str | None = None,
+) -> RootInfo:
     """
     Return what is at the root, making a new store if there is none.
 
+    Args:
+        masked: It is, or is made, a masked replica by this version of the rules.
+
     Raises:
+        InvalidInput: It is there, and not masked by that version.
         NotFound: There is none, and *create* is false.
         UnsafePath: The directory is not ours, is no store, or lies on a network.
         Unsupported: Another version made it.
@@ -76,8 +87,14 @@ def open_root(files: Files, *, create: bool, network_fs: bool, shared_group: boo
     if best == "os" and kind != "memory":
         log.warning("%s: on %s nothing survives a power loss; receipts say os", files.root, kind)
     if not exists:
-        _make(files, shared_group=shared_group)
-    return load(files, best)
+        _make(files, shared_group=shared_group, masked=masked)
+    info = load(files, best)
+    if masked is not None and info.masked != masked:
+        found = (
+            "it is not masked" if info.masked is None else f"it is masked by rules {info.masked}"
+        )
+        raise InvalidInput(f"{found}, not by rules {masked}", source=str(files.root))
+    return info
 
 
 def is_network(kind: str) -> bool:
@@ -90,7 +107,7 @@ def is_volatile(kind: str) -> bool:
     return kind in _VOLATILE
 
 
-def _make(files: Files, *, shared_group: bool) -> None:
+def _make(files: Files, *, shared_group: bool, masked: str | None) -> None:
     if files.names(layout.SESSIONS):
         log.warning("%s: had sessions but no %s; made one", files.root, layout.STORE)
     else:
@@ -100,6 +117,8 @@ def _make(files: Files, *, shared_group: bool) -> None:
     about: dict[str, Json] = {"store_id": str(uuid4()), "format": STORE_VERSION}
     if shared_group:
         about["shared_group"] = True
+    if masked is not None:
+        about["masked"] = masked
     write_all(files, file, orjson.dumps(about))
     files.sync(file)
     # Another process may make it in the same moment; its id is then the store's.
