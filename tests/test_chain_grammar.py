@@ -9,7 +9,9 @@ from session_store.chain import (
     Invalid,
     check_line,
     check_link,
+    check_named,
     compute_hash,
+    is_blank,
     link,
     make_draft,
     other_version,
@@ -76,3 +78,19 @@ def test_the_second_record_links_to_the_first() -> None:
     with pytest.raises(Invalid, match="prev_hash"):
         check_link(second, before._replace(hash=bytes(32)), first.batch)
     check_link(first, root_head(ROOT)._replace(hash=bytes(32)), 0)
+
+
+ERASED = b',"salt":null,"body":null'
+
+
+def test_a_line_that_a_redaction_names_has_room_for_the_erased_form() -> None:
+    """Whatever stands there; one byte less, and no erasure can have left it."""
+    record = check_named(rehashed(HEAD, b"?" * len(ERASED)), ROOT)
+    assert (None, "erased", 0) == (record.body, record.withheld, record.offset)
+    with pytest.raises(Invalid, match="no room"):
+        check_named(rehashed(HEAD, b"?" * (len(ERASED) - 1)), ROOT)
+
+
+@pytest.mark.parametrize(("more", "blank"), [(b"", True), (b"  ", True), (b"?", False)])
+def test_only_blanks_stand_behind_the_erased_form(more: bytes, blank: bool) -> None:
+    assert blank is is_blank(check_named(rehashed(HEAD, ERASED + more), ROOT))
