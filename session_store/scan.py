@@ -59,20 +59,26 @@ class Tail(NamedTuple):
 
 
 class Rest:
-    """What was read of a line that has no end yet: joined once, however often it grew."""
+    """
+    What was read of a line that has no end yet: joined once, however often it grew.
+
+    One block that grows, for the pieces of a line of 16 MiB would leave holes of their size.
+    """
 
     def __init__(self) -> None:
-        self.size = 0
-        self._pieces: list[bytes] = []
+        self._data = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
 
     def add(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self.size += len(data)
+        self._data += data
 
     def take(self) -> bytes:
         """Return all of it, and forget it."""
-        pieces, self._pieces, self.size = self._pieces, [], 0
-        return b"".join(pieces)
+        data, self._data = bytes(self._data), bytearray()
+        return data
 
 
 class Scanner:
