@@ -102,7 +102,7 @@ class Family:
         elif self.sealed and self.is_due(0.25):
             self.prove()
         elif self.is_due(0.15):
-            self.mask()
+            self.mask(self.random.choice(self.ids))
         elif self.is_due(0.1):
             self.append(self.random.choice(self.ids))
         elif self.is_due(0.1):
@@ -143,12 +143,15 @@ class Family:
             return f"{text} {TOKENS['github classic'](dice)} {urandom(16).hex()}"
         return text
 
-    def survived(self, disk: str, calls: int, work: Callable[[], object]) -> bool:
+    def survived(
+        self, disk: str, calls: int, work: Callable[[], object], share: float = 0.3
+    ) -> bool:
         """Do *work*, sometimes dying in one of its first *calls* to a disk; return whether it was done."""
         files: FaultyMemory = getattr(self, disk)
-        if self.is_due(0.3):
+        if self.is_due(share):
             number = len(files.calls) + self.random.randrange(calls)
-            files.plan = at(number, self.random.choice((Crash(), Short(99, Crash()))))
+            torn = Short(self.random.choice((99, 999, 9_999)), Crash())
+            files.plan = at(number, self.random.choice((Crash(), torn)))
         try:
             work()
         except Crash:
@@ -239,9 +242,11 @@ class Family:
         proof = blocking.prove(self.store, session_id, record.seq, with_body=self.is_due(0.3))
         self.proofs.append(Proof(session_id, record, str(proof)))
 
-    def mask(self) -> None:
+    def mask(self, session_id: SessionId) -> None:
         """Copy a session and what it lives on to the replica; what dies there is not tried again."""
-        session_id, source, target = self.random.choice(self.ids), self.store, self.replica
-        self.survived(
-            "replica_files", 30, lambda: blocking.mask_session(source, target, session_id, RULES)
-        )
+        source, target = self.store, self.replica
+
+        def work() -> None:
+            blocking.mask_session(source, target, session_id, RULES)
+
+        self.survived("replica_files", 12, work, share=0.7)
