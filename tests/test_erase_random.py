@@ -1,157 +1,114 @@
-"""Random erasures in families of forks and copies: everything verifies, and nothing is left."""
+"""Random erasures in families of forks, copies, seals and masked copies: all verifies, nothing is left."""
 
-from os import urandom
+import re
+from pathlib import Path
 from random import Random
 
 import pytest
-from attrs import define, field
-from doctor_tools import Soon
-from erase_tools import verified
-from fs_tools import fork, note, records, start
+from erase_family import RULES, Family
+from fs_tools import records
 
 from session_store import blocking
-from session_store.chain import Record
-from session_store.codec import draft
-from session_store.entries import Position, SessionStart
-from session_store.ids import SessionId, new_session_id
-from session_store.stores import ANY
-from session_store.stores.face import InlineFace
-from session_store.stores.fs.core import FsCore
-from session_store.testing.faults import Crash, FaultyMemory, Short, at
+from session_store.checkpoint.note import parse_checkpoint, parse_note
+from session_store.checkpoint.proof import parse_inclusion
+from session_store.ids import SessionId
+from session_store.session import masking
+from session_store.session.reports import Report
+from session_store.testing.faults import FaultyMemory
 
 ERASURES = 1_000
 SEEDS = 4
 
-
-@define
-class Family:
-    """
-    Sessions of one store, and what was erased in them.
-
-    Attributes:
-        erased: Salts and bodies that must be nowhere; of copies those of the copies.
-        nowhere: Bodies that were erased with their copies.
-    """
-
-    random: Random
-    files: FaultyMemory = field(factory=FaultyMemory)
-    ids: list[SessionId] = field(factory=list)
-    erased: list[Record] = field(factory=list)
-    nowhere: list[bytes] = field(factory=list)
-    count: int = 0
-
-    @property
-    def core(self) -> FsCore:
-        return FsCore(self.files)
-
-    def new(self) -> None:
-        session_id = new_session_id()
-        kind = self.random.random()
-        if kind < 0.5 or not self.ids:
-            drafts = start(session_id)
-            if self.random.random() < 0.3:
-                prompt = SessionStart(session_id, system_prompt=urandom(40).hex())
-                drafts = [draft(prompt, urandom(16))]
-            self.core.create(session_id, drafts)
-        else:
-            parent = self.core.head(self.random.choice(self.ids))
-            at_seq = self.random.randrange(parent.seq + 1)
-            session_id = fork(self.core, self.core.position(parent.session_id, at_seq))
-        self.ids.append(session_id)
-        self.append(session_id)
-
-    def append(self, session_id: SessionId) -> None:
-        for _ in range(self.random.randrange(1, 5)):
-            sizes = [
-                self.random.choice((8, 300, 9_000)) for _ in range(self.random.randrange(1, 4))
-            ]
-            drafts = [note(urandom(size).hex()) for size in sizes]
-            self.core.append(session_id, drafts, expected=ANY)
-
-    def erase(self) -> None:
-        """Erase a few records of a session, sometimes dying in between, or behind a copy of it."""
-        session_id = self.random.choice(self.ids)
-        core = self.core
-        there = [
-            r
-            for r in records(core, session_id)
-            if r.kind in ("extension", "session_start") and r.withheld is None
-        ]
-        if not there:
-            self.append(session_id)
-            return
-        chosen = self.random.sample(there, min(len(there), self.random.randrange(1, 4)))
-        targets = [Position(session_id, r.seq, r.hash) for r in chosen]
-        replaced = {
-            r.seq: {"domain": "test", "payload": "gone"}
-            for r in chosen
-            if r.kind == "extension" and self.random.random() < 0.3
-        }
-        if self.random.random() < 0.3:
-            number = len(self.files.calls) + self.random.randrange(14)
-            self.files.plan = at(number, self.random.choice((Crash(), Short(99, Crash()))))
-        try:
-            core.erase(session_id, targets, reason="asked for", replacements=replaced)
-        except Crash:
-            self.files = self.files.rebooted()
-            self.files.clock = Soon()
-            self.core.erase(session_id, targets, reason="asked again", replacements=replaced)
-        self.files.plan = lambda _: None
-        self.erased += chosen
-        self.count += len(chosen)
-
-    def erase_with_copies(self) -> None:
-        session_id = self.random.choice(self.ids)
-        there = [
-            r
-            for r in records(self.core, session_id)
-            if r.kind == "extension" and r.withheld is None and b"copy_end" not in r.body
-        ]
-        if there:
-            store = blocking.Store(InlineFace(self.core))
-            secret = self.random.choice(there)
-            blocking.erase(store, session_id, secret.seq, reason="asked for", with_copies=True)
-            self.erased.append(secret)
-            self.count += 1
-            if not self.is_copy(session_id):
-                self.nowhere.append(secret.body)
-
-    def is_copy(self, session_id: SessionId) -> bool:
-        """Return whether the session may hold what another one, its source, still has."""
-        found = self.core.origin(session_id)
-        return found.forked_from is not None and not found.by_reference
-
-    def copy(self) -> None:
-        """Copies hold what has not been erased yet, under salts of their own."""
-        store = blocking.Store(InlineFace(self.core))
-        self.ids.append(blocking.flatten(store, self.random.choice(self.ids)).id)
+_TEXT = re.compile(rb'"payload":"([0-9a-f]{32})')
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_thousand_random_erasures_keep_every_verification_true(seed: int) -> None:
-    """In roots, forks, forks of forks and copies; under deaths; no byte of salt or body is left."""
-    family = Family(Random(seed))
-    family.files.clock = Soon()
+def test_a_thousand_random_erasures_keep_every_verification_true(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forked, copied, sealed, masked, under deaths: no salt, no body, no masked body is left."""
+    monkeypatch.setattr(masking, "_GROUP_BYTES", 20_000)  # Copies come in pieces.
+    family = Family(Random(seed), tmp_path / "heads.db")
     while family.count < ERASURES // SEEDS:
-        if family.random.random() < 0.15 and len(family.ids) < 12:
-            family.new()
-        elif family.random.random() < 0.1 and family.ids and len(family.ids) < 15:
-            family.copy()
-        elif family.ids and family.random.random() < 0.1:
-            family.erase_with_copies()
-        elif family.ids:
-            family.erase()
-    core = family.core
+        family.step()
+    assert family.deaths > 10
     for session_id in family.ids:
-        report = verified(core, session_id)
-        assert "INTACT" == report.level
+        family.mask(session_id)  # And perhaps dies in what was the last thing to do.
+        blocking.mask_session(family.store, family.replica, session_id, RULES)
+
+    check_reports(family)
+    check_proofs(family)
+    check_nothing_is_left(family, tmp_path)
+
+
+def verified(family: Family, store: blocking.Store) -> dict[SessionId, Report]:
+    verifier = blocking.Verifier(store, trust=[family.key.verifier])
+    reports = {session_id: verifier.verify(session_id) for session_id in family.ids}
+    verifier.remember()
+    assert [] == verifier.missing()
+    return reports
+
+
+def check_reports(family: Family) -> None:
+    """Both stores have the same heads, reach the same levels, and lack the same bodies."""
+    kinds = set()
+    plain, masked = verified(family, family.store), verified(family, family.replica)
+    for session_id, report in plain.items():
+        copied = masked[session_id]
+        level = "SEALED" if session_id in family.sealed else "INTACT"
+        assert (level, level) == (report.level, copied.level)
+        assert report.head == copied.head
         assert {"erased"} >= {finding.what for finding in report.findings}
-    with family.files.frozen_names() as (nodes, _):
-        everything = b"\0".join(bytes(node.data) for node in nodes.values())
+        kinds |= {finding.what for finding in copied.findings}
+        assert erased_in(report) == erased_in(copied)
+    assert {"erased", "masked"} == kinds
+    assert len(family.sealed) > 4
+
+
+def erased_in(report: Report) -> list[tuple[SessionId, int]]:
+    return [(f.session_id, f.seq) for f in report.findings if f.what == "erased"]
+
+
+def check_proofs(family: Family) -> None:
+    """Those made before an erasure hold after it; what is made after it tells no more than the log."""
+    trust, store = [family.key.verifier], family.store
+    erased_since = 0
+    for proof in family.proofs:
+        proven = parse_inclusion(proof.text).verify(trust)
+        before, now = proof.record, family.core.record(proof.session_id, proof.record.seq)
+        place = family.core.position(proof.session_id, now.seq)
+        assert (place, now.digest) == (proven.position, proven.record.digest)
+        if now.withheld is None or before.withheld is not None:
+            continue
+        erased_since += 1
+        assert proven.record.body in (before.body, None)
+        after = blocking.prove(store, proof.session_id, now.seq, with_body=True)
+        assert now.line[: now.head_size] == after.extra
+        assert (place, None) == (after.verify(trust).position, after.verify(trust).record.body)
+    assert erased_since > 10
+    for session_id, first in family.sealed.items():
+        old = parse_checkpoint(parse_note(first.note).text)
+        continued = blocking.prove_consistency(store, session_id, first.size).verify(old, trust)
+        assert continued.size >= old.size
+
+
+def check_nothing_is_left(family: Family, outside: Path) -> None:
+    """Of salts and bodies in both stores and the head memory, nor of masked bodies what was not masked."""
+    plain, masked = bytes_of(family.files), bytes_of(family.replica_files)
+    kept = b"\0".join(path.read_bytes() for path in outside.iterdir())
+    assert kept
+    everything = b"\0".join((plain, masked, kept))
     assert [] == [record for record in family.erased if record.salt in everything]
-    held = {r.body for i in family.ids for r in records(core, i)}  # By copies of their own.
+    held = {r.body for i in family.ids for r in records(family.core, i)}  # By copies of their own.
     bodies = [r.body for r in family.erased if r.kind == "extension" and r.body not in held]
-    assert [] == [body for body in bodies if body in everything]
-    assert len(bodies) > 100
-    assert [] == [body for body in family.nowhere if body in everything]
+    bodies += family.nowhere
     assert family.nowhere
+    assert [] == [body for body in bodies if body in everything]
+    texts = [found[1] for body in bodies if (found := _TEXT.search(body))]
+    assert len(texts) > 100
+    assert [] == [text for text in texts if text in everything]
+
+
+def bytes_of(files: FaultyMemory) -> bytes:
+    with files.frozen_names() as (nodes, _):
+        return b"\0".join(bytes(node.data) for node in nodes.values())

@@ -181,16 +181,18 @@ def blank(lines: list[bytes], seq: int) -> None:
     lines[seq] = line[:start] + erased_body(end - start) + line[end:]
 
 
-def redaction_of(scene: Scene, seq: int, **more: object) -> Draft:
+def redaction_of(scene: Scene, seq: int) -> Draft:
     target = Story(scene.victim, lines=scene.lines(scene.victim)).target(seq)
-    return draft(ss.Redaction([target], "asked for", by="an officer", **more), bytes(16))
+    return draft(ss.Redaction([target], "asked for", by="an officer"), bytes(16))
 
 
 def append_a_redaction(scene: Scene, at: random.Random) -> None:
-    seq = at.choice([n for n in range(1, 15) if n not in SEALS])
-    lines = rewritten(scene.victim, scene.lines(scene.victim), [redaction_of(scene, seq)])
-    blank(lines, seq)
-    scene.put(lines)
+    erase(scene, at.choice([n for n in range(1, 15) if n not in SEALS]))
+
+
+def erase(scene: Scene, seq: int, **more: object) -> None:
+    with blocking.open_store(scene.root) as store:
+        blocking.erase(store, scene.victim, seq, reason="asked for", by="an officer", **more)
 
 
 def redate_a_redaction(scene: Scene, at: random.Random) -> None:
@@ -203,9 +205,8 @@ def redate_a_redaction(scene: Scene, at: random.Random) -> None:
 
 
 def alter_a_replacement(scene: Scene, at: random.Random) -> None:
-    told = redaction_of(scene, 3, replacements={"3": {"domain": "tests", "payload": "told"}})
-    lines = rewritten(scene.victim, scene.lines(scene.victim), [told])
-    blank(lines, 3)
+    erase(scene, 3, replacement={"domain": "tests", "payload": "told"})
+    lines = scene.lines(scene.victim)
     scene.put([*lines[:-1], lines[-1].replace(b'"told"', b'"lied"')])
 
 

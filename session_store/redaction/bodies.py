@@ -118,15 +118,16 @@ def masked_line(record: Record, rules: Rules) -> bytes:
     Return the line, without LF, that a masked store holds for a checked *record*.
 
     One in which nothing was masked stays complete. One that is named by a redaction is erased,
-    even while its body still stands in the source.
+    even while its body still stands in the source. A first record carries its replacement until
+    the redaction arrives: nothing else would say where a fork stands.
     """
     head, trail = record.line[: record.head_size], record.line[-TRAIL_SIZE:]
-    if record.withheld == "erased":
+    if record.withheld == "erased" and (record.seq or record.body is None):
         room = len(record.line) - len(head) - len(trail) - len(_ERASED)
         return head + _ERASED + b" " * max(room, 0) + trail
     assert record.body is not None
     body = mask_body(record.kind, record.body, rules)
-    if body == record.body:
+    if body == record.body and record.withheld != "erased":
         return record.line
     if len(body) > LINE_BYTES_MAX - len(head) - len(trail) - 100:
         body = closed(record.kind, record.body)

@@ -80,7 +80,8 @@ async def mask_session(
     Copy a session, with the logs that it lives on, masked into another store.
 
     Records in which nothing was masked are copied as they are; erased ones stay erased. Done
-    again, it adds what is new. Traces are not copied.
+    again, it adds what is new, and what was erased since is erased in the copy. Traces are not
+    copied.
 
     Args:
         target: A masked store (`open_store(…, masked=rules.version)`).
@@ -107,12 +108,17 @@ async def mask_session(
 
 async def _copy(source: Store, target: Store, segment: Segment, rules: Rules) -> None:
     session_id = segment.session_id
-    start = await _first_missing(source, target, session_id)
+    start = await _first_wanted(source, target, session_id)
     async for lines in _masked_lines(source, session_id, start, rules):
         await target.append_lines(session_id, lines)
 
 
-async def _first_missing(source: Store, target: Store, session_id: SessionId) -> int:
+async def _first_wanted(source: Store, target: Store, session_id: SessionId) -> int:
+    """
+    Return the seq of the last record that *target* has, 0 if it has none.
+
+    That one once more: taking it in finishes what an interrupted copy has left to sync or blank.
+    """
     try:
         head = await target.head(session_id)
     except NotFound:
@@ -124,7 +130,7 @@ async def _first_missing(source: Store, target: Store, session_id: SessionId) ->
     if same != head:
         actual = head if same is None else same
         raise HeadMismatch(session_id, expected=head, actual=actual)
-    return head.seq + 1
+    return head.seq
 
 
 async def _masked_lines(
