@@ -183,6 +183,32 @@ def test_an_anchor_does_not_go_back(cli: Cli, session_id: ss.SessionId, trusted:
     assert "does not continue" in said.err
 
 
+def write_anew(session_id: ss.SessionId) -> None:
+    """Put another log in the place of one, without its seals, all hashes right."""
+    with blocking.open_store("store") as store:
+        start, *_ = lines = log_of(session_id).read_bytes().splitlines(keepends=True)
+        assert 1 < len(lines)
+        log_of(session_id).write_bytes(start)
+        for _ in lines:
+            blocking.open_session(store, session_id).save_extension("tests", "another past")
+
+
+def test_an_anchor_is_not_replaced_by_another_history(
+    cli: Cli, session_id: ss.SessionId, trusted: str
+) -> None:
+    """Longer than what was anchored, sealed by nobody yet: it is not signed, and the anchor stays."""
+    Path("anchors").mkdir()
+    cli.ok("seal", session_id, "--key", "k", "--anchor", "anchors")
+    kept = Path(f"anchors/{session_id}.checkpoint").read_bytes()
+    write_anew(session_id)
+    before = log_of(session_id).read_bytes()
+    said = cli("seal", session_id, "--key", "k", "--anchor", "anchors", "--heads", "none.db")
+
+    assert (1, kept) == (said.code, Path(f"anchors/{session_id}.checkpoint").read_bytes())
+    assert "does not continue" in said.err
+    assert before == log_of(session_id).read_bytes()
+
+
 def git(*arguments: str) -> str:
     done = subprocess.run(
         ["git", "-C", "anchors", *arguments], capture_output=True, check=True, encoding="utf-8"
