@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..checkpoint.audit import Sealed
 from ..checkpoint.inventory import Inventory
-from ..checkpoint.note import STORE_ORIGIN, parse_checkpoint, parse_note
-from ..errors import NotAnExtension, SessionStoreError
+from ..checkpoint.note import STORE_ORIGIN, Checkpoint, parse_checkpoint, parse_note
+from ..errors import InvalidProof, NotAnExtension, SessionStoreError
 from ..ids import SessionId
 from .keyfiles import write_new
 
@@ -28,21 +28,39 @@ def anchor_seal(directory: str | Path, session_id: SessionId, sealed: Sealed) ->
     """
     Keep a seal in *directory* as `<session id>.checkpoint`; return where.
 
+    That a longer one continues what is there, only the log can tell: `seal` wants it as *after*.
+
     Raises:
         NotAnExtension: There is one of more records, or another of as many. It was not touched.
-        InvalidProof: What is there is no checkpoint. The same.
+        InvalidProof: What is there is no checkpoint of the session. The same.
 
     Durability: on disk.
     """
     path = Path(directory) / anchor_name(session_id)
     checkpoint = parse_checkpoint(parse_note(sealed.note).text)
-    with suppress(FileNotFoundError):
-        there = parse_checkpoint(parse_note(path.read_bytes()).text)
-        is_same = there.size == checkpoint.size and there.root != checkpoint.root
-        if there.size > checkpoint.size or is_same:
+    there = anchored(directory, session_id)
+    if there is not None:
+        is_another = there.size == checkpoint.size and there.root != checkpoint.root
+        if there.size > checkpoint.size or is_another:
             raise NotAnExtension(session_id, seen=f"the {there.size} records in {path}")
     write_new(path, sealed.note.encode(), replace=True)
     return path
+
+
+def anchored(directory: str | Path, session_id: SessionId) -> Checkpoint | None:
+    """
+    Return the head that is kept in *directory*, believed by nobody yet; None if there is none.
+
+    Raises:
+        InvalidProof: What is there is no checkpoint of this session.
+    """
+    path = Path(directory) / anchor_name(session_id)
+    with suppress(FileNotFoundError):
+        checkpoint = parse_checkpoint(parse_note(path.read_bytes()).text)
+        if checkpoint.session_id != session_id:
+            raise InvalidProof(f"{path}: a checkpoint of session {checkpoint.session_id}")
+        return checkpoint
+    return None
 
 
 def anchor_heads(directory: str | Path, inventory: Inventory) -> Path:
