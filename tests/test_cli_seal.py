@@ -209,6 +209,34 @@ def test_an_anchor_is_not_replaced_by_another_history(
     assert before == log_of(session_id).read_bytes()
 
 
+def test_signed_heads_are_not_replaced_by_those_of_another_past(
+    cli: Cli, session_id: ss.SessionId, trusted: str
+) -> None:
+    """What is kept misses a session that is gone, and one that was cut; a deleted one is deleted."""
+    Path("anchors").mkdir()
+    sign = ["checkpoint", "--key", "k", "--anchor", "anchors", "--heads", "none.db"]
+    other = cli.ok("new").out.strip()
+    cli(*sign)
+    kept = next(Path("anchors").glob("*.heads"))
+    before, log, whole = kept.read_bytes(), log_of(other), log_of(session_id).read_bytes()
+
+    for harm in (log.unlink, lambda: cut(session_id, 7)):
+        left = log.read_bytes() if log.exists() else b""
+        harm()
+        Path("none.db").unlink()
+        said = cli(*sign)
+        assert (1, before) == (said.code, kept.read_bytes())
+        assert "does not continue" in said.err
+        log.write_bytes(left)
+    log_of(session_id).write_bytes(whole)
+    cli.ok("delete", other, "--yes")
+    Path("none.db").unlink()
+
+    assert 0 == cli(*sign).code
+    assert session_id in kept.read_text() != before
+    assert other not in kept.read_text()
+
+
 def git(*arguments: str) -> str:
     done = subprocess.run(
         ["git", "-C", "anchors", *arguments], capture_output=True, check=True, encoding="utf-8"
