@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..checkpoint.audit import Sealed
-from ..checkpoint.inventory import Inventory
+from ..checkpoint.inventory import Inventory, parse_inventory
 from ..checkpoint.note import STORE_ORIGIN, Checkpoint, parse_checkpoint, parse_note
 from ..errors import InvalidProof, NotAnExtension, SessionStoreError
 from ..ids import SessionId
@@ -67,6 +67,9 @@ def anchor_heads(directory: str | Path, inventory: Inventory) -> Path:
     """
     Keep the signed heads of a store in *directory* as `<store id>.heads`; return where.
 
+    That they continue those that are there, only the store can tell: `sign_store` wants them as
+    *after*.
+
     Durability: on disk.
     """
     origin = parse_checkpoint(inventory.note.text).origin
@@ -74,6 +77,19 @@ def anchor_heads(directory: str | Path, inventory: Inventory) -> Path:
     path = Path(directory) / (store_id + HEADS_SUFFIX)
     write_new(path, str(inventory).encode(), replace=True)
     return path
+
+
+def anchored_heads(directory: str | Path, store_id: str) -> Inventory | None:
+    """
+    Return the signed heads that are kept in *directory*, believed by nobody yet; None if there are none.
+
+    Raises:
+        InvalidProof: What is there are no signed heads.
+    """
+    path = Path(directory) / (store_id + HEADS_SUFFIX)
+    with suppress(FileNotFoundError):
+        return parse_inventory(path.read_bytes().decode("utf-8", "replace"))
+    return None
 
 
 def commit(paths: list[Path]) -> None:
