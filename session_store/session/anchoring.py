@@ -1,5 +1,6 @@
 """Anchors: copies of signed heads in a directory, and in the history of a git repository."""
 
+import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,10 @@ from .keyfiles import write_new
 SUFFIX = ".checkpoint"
 HEADS_SUFFIX = ".heads"
 _GIT_TIMEOUT_S = 60
+_GIT_PLACES = frozenset(
+    f"GIT_{name}"
+    for name in ("DIR", "WORK_TREE", "INDEX_FILE", "PREFIX", "COMMON_DIR", "OBJECT_DIRECTORY")
+)
 
 
 class GitFailed(SessionStoreError):
@@ -109,9 +114,16 @@ def commit(paths: list[Path]) -> None:
 
 def _git(directory: Path, *arguments: str) -> str:
     command = ["git", "-C", str(directory), *arguments]
+    # A hook's git says by its environment which repository and which index are meant: its own.
+    environment = {name: value for name, value in os.environ.items() if name not in _GIT_PLACES}
     try:
         done = subprocess.run(  # noqa: S603 - of names that are ids, in a directory of the caller's
-            command, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False, encoding="utf-8"
+            command,
+            capture_output=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=False,
+            encoding="utf-8",
+            env=environment,
         )
     except FileNotFoundError as error:
         raise GitFailed("git is not installed") from error

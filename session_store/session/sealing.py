@@ -54,6 +54,7 @@ async def seal(
         NotAnExtension: The log does not continue what *key* has signed, what the store's
             head memory has seen, or *after*.
         InvalidInput: *key* was handed over to another one in this log.
+        ValueError: *successor* is *key*.
         NotFound, Corrupt: The session is not there; its log is damaged.
         MissingExtra: `cryptography` is not installed.
 
@@ -61,6 +62,8 @@ async def seal(
 
     Cost: reads the log from its beginning.
     """
+    if successor is not None and successor.verifier == key.verifier:
+        raise ValueError("a key is handed over to another one")
     return await Sealing(store, parse_session_id(session_id), key, after).seal(successor)
 
 
