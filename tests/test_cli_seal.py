@@ -183,6 +183,60 @@ def test_an_anchor_does_not_go_back(cli: Cli, session_id: ss.SessionId, trusted:
     assert "does not continue" in said.err
 
 
+def write_anew(session_id: ss.SessionId) -> None:
+    """Put another log in the place of one, without its seals, all hashes right."""
+    with blocking.open_store("store") as store:
+        start, *_ = lines = log_of(session_id).read_bytes().splitlines(keepends=True)
+        assert 1 < len(lines)
+        log_of(session_id).write_bytes(start)
+        for _ in lines:
+            blocking.open_session(store, session_id).save_extension("tests", "another past")
+
+
+def test_an_anchor_is_not_replaced_by_another_history(
+    cli: Cli, session_id: ss.SessionId, trusted: str
+) -> None:
+    """Longer than what was anchored, sealed by nobody yet: it is not signed, and the anchor stays."""
+    Path("anchors").mkdir()
+    cli.ok("seal", session_id, "--key", "k", "--anchor", "anchors")
+    kept = Path(f"anchors/{session_id}.checkpoint").read_bytes()
+    write_anew(session_id)
+    before = log_of(session_id).read_bytes()
+    said = cli("seal", session_id, "--key", "k", "--anchor", "anchors", "--heads", "none.db")
+
+    assert (1, kept) == (said.code, Path(f"anchors/{session_id}.checkpoint").read_bytes())
+    assert "does not continue" in said.err
+    assert before == log_of(session_id).read_bytes()
+
+
+def test_signed_heads_are_not_replaced_by_those_of_another_past(
+    cli: Cli, session_id: ss.SessionId, trusted: str
+) -> None:
+    """What is kept misses a session that is gone, and one that was cut; a deleted one is deleted."""
+    Path("anchors").mkdir()
+    sign = ["checkpoint", "--key", "k", "--anchor", "anchors", "--heads", "none.db"]
+    other = cli.ok("new").out.strip()
+    cli(*sign)
+    kept = next(Path("anchors").glob("*.heads"))
+    before, log, whole = kept.read_bytes(), log_of(other), log_of(session_id).read_bytes()
+
+    for harm in (log.unlink, lambda: cut(session_id, 7)):
+        left = log.read_bytes() if log.exists() else b""
+        harm()
+        Path("none.db").unlink(missing_ok=True)
+        said = cli(*sign)
+        assert (1, before) == (said.code, kept.read_bytes())
+        assert "does not continue" in said.err
+        log.write_bytes(left)
+    log_of(session_id).write_bytes(whole)
+    cli.ok("delete", other, "--yes")
+    Path("none.db").unlink(missing_ok=True)
+
+    assert 0 == cli(*sign).code
+    assert session_id in kept.read_text() != before
+    assert other not in kept.read_text()
+
+
 def git(*arguments: str) -> str:
     done = subprocess.run(
         ["git", "-C", "anchors", *arguments], capture_output=True, check=True, encoding="utf-8"
@@ -366,3 +420,59 @@ def test_a_missing_extra_names_its_install_command(
 
     assert 3 == said.code
     assert "pip install 'session-store[sign]'" in said.err
+
+
+def test_a_key_is_not_handed_over_to_itself(
+    cli: Cli, session_id: ss.SessionId, trusted: str
+) -> None:
+    """Told to delete it, its owner would have none left; by whatever name the file is called."""
+    cli.ok("seal", session_id, "--key", "k")
+    Path("link").symlink_to("k")
+    before = log_of(session_id).read_bytes()
+    for out in ("k", "./k", "link"):
+        said = cli("key", "rotate", "k", "--out", out)
+        assert (2, "") == (said.code, said.out)
+        assert "delete" not in said.err
+
+    assert before == log_of(session_id).read_bytes()
+
+
+def test_what_may_be_unsealed_is_not_counted_without_a_key(
+    cli: Cli, session_id: ss.SessionId
+) -> None:
+    """A limit that nothing is held against would always be kept."""
+    said = cli("verify", session_id, "--unsealed-max", "0")
+
+    assert (2, "") == (said.code, said.out)
+    assert "--trust" in said.err
+
+
+def test_a_store_is_no_anchor_of_itself(cli: Cli, session_id: ss.SessionId) -> None:
+    """Whatever was cut off, it would agree."""
+    Path("link").symlink_to("store")
+    for place in ("store", "./store/../store", "link", f"file:{Path('store').absolute()}"):
+        said = cli("verify", session_id, "--against", place, "--require", "anchored")
+        assert (2, "") == (said.code, said.out)
+        assert "itself" in said.err
+    shutil.copytree("store", "copy")
+
+    cli.ok("verify", session_id, "--against", "copy", "--require", "anchored")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_anchors_are_committed_to_their_own_repository(
+    cli: Cli, session_id: ss.SessionId, trusted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from a hook of another one, which git tells its children by their environment."""
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "tests")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "tests@localhost")
+    for name in ("anchors", "other"):
+        subprocess.run(["git", "init", "--quiet", name], check=True)
+    monkeypatch.setenv("GIT_DIR", str(Path("other/.git").absolute()))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(Path("other/.git/index").absolute()))
+    cli.ok("seal", session_id, "--key", "k", "--anchor", "anchors", "--git")
+    monkeypatch.delenv("GIT_DIR")
+    monkeypatch.delenv("GIT_INDEX_FILE")
+
+    assert f"{session_id}.checkpoint\n" == git("ls-files")

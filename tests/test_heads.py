@@ -120,3 +120,28 @@ async def test_neither_append_nor_restore_touch_it(tmp_path: Path) -> None:
         await session.close()
 
         assert session.head == store.heads.seen(session.id)
+
+
+ODD_ROWS = [
+    "hash = X'00'",
+    "hash = 'abc'",
+    "seq = 'abc'",
+    "seq = -1",
+    "seq = 9007199254740992",
+    "session = '../../x'",
+]
+
+
+@pytest.mark.parametrize("odd", ODD_ROWS)
+def test_a_row_that_is_no_head_makes_it_no_memory(memory: ss.HeadMemory, odd: str) -> None:
+    """Named as such: the log is not what is wrong, nor is what was typed."""
+    memory.remember([head(5)])
+    with sqlite3.connect(memory.path) as db:
+        db.execute(f"UPDATE heads SET {odd}")
+    db.close()
+
+    with pytest.raises(ss.UnsafePath, match="is of no use as head memory"):
+        list(memory.sessions())
+    if "session" not in odd:
+        with pytest.raises(ss.UnsafePath, match="is of no use as head memory"):
+            memory.seen(ROOT)

@@ -46,6 +46,11 @@ CASES: dict[str, tuple[Any, Any]] = {
     "wrapped text": ({"a": wrapped("str", in_base64(f"x {TOKEN}"))}, {"a": GITHUB}),
     "wrapped bytes": ({"a": wrapped("bytes", in_base64(TOKEN))}, {"a": GITHUB}),
     "wrapped bytes without one": ({"a": wrapped("bytes", in_base64("hello"))},) * 2,
+    "a key beside a marker": ({GITHUB: 1, TOKEN: 2}, {GITHUB: 1, GITHUB + "#2": 2}),
+    "a key before markers": (
+        {TOKEN: 1, GITHUB: 2, GITHUB + "#2": 3},
+        {GITHUB + "#3": 1, GITHUB: 2, GITHUB + "#2": 3},
+    ),
     "a wrapped number": ({"password": wrapped("int", "84736251847362518473625")}, {"password": NAMED}),
     "a wrapped dict": (
         {"a": wrapped("dict", [["password", "a1b2c3"], [1, TOKEN], [[2], "x"]])},
@@ -77,6 +82,37 @@ def test_escapes_hide_nothing() -> None:
     spelled = "".join(f"\\u{ord(char):04x}" for char in TOKEN)
 
     assert b'{"a":"%b"}' % GITHUB.encode() == mask_json(b'{"a":"%b"}' % spelled.encode(), RULES)
+
+
+SPELLED = {
+    "its tag": ("\\u0062ytes", ""),
+    "its key": ("bytes", "\\u0024"),
+    "its slash": ("bytes", "/"),
+    "its letters": ("str", "Z"),
+}
+
+
+@pytest.mark.parametrize(("tag", "letter"), SPELLED.values(), ids=SPELLED)
+def test_escapes_hide_no_wrapped_value(tag: str, letter: str) -> None:
+    """Writers of other languages spell a slash `\\/`, and may spell any letter."""
+    content = base64.b64encode(b"\xff\xff\xff" + TOKEN.encode()).decode()
+    spelled = {"/": content.replace("/", "\\/"), "Z": f"\\u{ord(content[0]):04x}{content[1:]}"}
+    key = "\\u0024ss" if letter == "\\u0024" else "$ss"
+    body = f'{{"a":{{"{key}":["{tag}","{spelled.get(letter, content)}"]}}}}'
+
+    assert {"a": GITHUB} == orjson.loads(mask_json(body.encode(), RULES))
+
+
+@pytest.mark.parametrize(
+    "odd", [b'"\\ud800"', b"NaN", b"[" * 1_500 + b"]" * 1_500], ids=["surrogate", "NaN", "deep"]
+)
+def test_escapes_hide_nothing_where_one_parser_gives_up(odd: bytes) -> None:
+    """Others read a lone surrogate, NaN and deep nesting, and what is spelled beside it."""
+    spelled = b"".join(b"\\u%04x" % byte for byte in TOKEN.encode())
+
+    out = mask_body("custom", b'{"b":%b,"a":"%b"}' % (odd, spelled), RULES)
+
+    assert spelled not in out
 
 
 def test_what_is_no_json_is_masked_as_text() -> None:

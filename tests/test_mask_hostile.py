@@ -21,7 +21,7 @@ REPEATED = (  # noqa: SIM905 - read as a text
     "Q~ 8Q~aaaaaaaaaaaaaaaaaaaa 1:AA 11111111:AAaaaaaaaaaaaaaaaaaaaaa sl.aaaaaaaaaaaaaaaaaaaaaaaaaaaa "
     "MTaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaa. aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-us AKIAAAAAAAAAAAAAAAAA: [REDACTED: "
     "[REDACTED:a] <password> password>a</ hooks.slack.com/services/AAAAAAAAA/BBBBBBBBB/CCCCCCCCCCCCCCCCCC. "
-    "eyJaaaaaaaaaaaaaaaa.eyJaaaaaaaaaaaa. xoxe.xoxb- "
+    "eyJaaaaaaaaaaaaaaaa.eyJaaaaaaaaaaaa. xoxe.xoxb- bearer+ bearer+a. authorization= cookie=sid= fm2_ "
     '"name":"password","value": {"a": \\u0041'
 ).split(" ")  # fmt: skip
 SPACED = (  # noqa: SIM905 - the same

@@ -75,6 +75,46 @@ def test_what_is_written_early_is_masked_as_if_it_were_not(pieces: list[str]) ->
     assert said(mask_events(given_events, RULES)) == said(early + late)
 
 
+def streamed(pieces: list[str], name: str) -> list[bytes]:
+    return [json.dumps({"event": {"index": 0, name: piece}}).encode() for piece in pieces]
+
+
+BEFORE = {
+    "prose on one line": "word " * 600,
+    "arguments on one line": '{"path":"a.py","lines":[' + '"x = 1",' * 400 + '"',
+    "an image": "QUJD" * 700 + " ",
+}
+
+
+@pytest.mark.parametrize("secret", [TOKEN, f"password={OTHER[8:24]}"])
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+def test_half_of_a_secret_is_not_written_far_out_in_a_line(before: str, secret: str) -> None:
+    """Arguments of a tool call are one line, however long; wherever a flush falls."""
+    pieces = [before, *cut(secret, 6), " end"]
+    given = streamed(pieces, "partial_json")
+    whole = mask_events(given, RULES)
+
+    for size in range(1, len(given) + 1):
+        count = count_closed(given[:size])
+        assert whole == mask_events(given[:count], RULES) + mask_events(given[count:], RULES)
+
+
+def test_a_long_line_does_not_wait_for_its_end() -> None:
+    """What is behind the last word, and has no name for a secret near it, may go."""
+    for before in BEFORE.values():
+        assert 2 <= count_closed(streamed([before, *["more, words, "] * 40, "ghp"], "text"))
+    assert 1 <= count_closed(streamed(["QUJD" * 2_000] * 3, "text"))
+
+
+GROWING = ["reasoning_content", "reasoning", "response", "transcript", "completion", "input"]
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_texts_of_other_providers_grow_too(name: str) -> None:
+    """OpenAI-compatible servers, Ollama, realtime voices."""
+    assert 0 == count_closed(streamed(cut(TOKEN, 12), name))
+
+
 def test_what_takes_too_long_is_closed() -> None:
     """Of a trace's entry its place stays."""
     entry: dict[str, Any] = {"ts": 1, "turn": 2, "kind": "lifecycle", "label": TOKEN, "data": TOKEN}

@@ -377,3 +377,20 @@ def test_an_ed25519_signature_has_one_form() -> None:
     assert not verify_log.is_signed(b"\x02" + bytes(31), b"m", signature)
     assert not verify_log.is_signed(b"\xff" * 32, b"m", signature)
     assert not verify_log.is_signed(public, b"m", signature[:-1])
+
+
+async def test_a_stranger_s_seal_prevents_no_proof(store: ss.Store) -> None:
+    """Who may append may seal: the newest seal of a key that is named is what proves."""
+    key, stranger = new_key(), new_key()
+    session = await sealed_session(store, key)
+    await ss.seal(store, session.id, stranger)
+    trust = [key.verifier]
+
+    proof = await ss.prove(store, session.id, 3, trust=trust)
+    longer = await ss.prove_consistency(store, session.id, 5, trust=trust)
+
+    assert (key.verifier, 3) == (proof.verify(trust).key, proof.verify(trust).position.seq)
+    assert {key.name} == {one.name for one in longer.note.signatures}
+    assert await ss.prove(store, session.id, 3) != proof
+    with pytest.raises(ss.NotFound, match="no seal of these keys"):
+        await ss.prove(store, session.id, 3, trust=[new_key().verifier])

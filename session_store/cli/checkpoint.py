@@ -1,7 +1,7 @@
 """`session-store checkpoint`."""
 
 from .. import blocking
-from ..session.anchoring import anchor_heads, commit
+from ..session.anchoring import anchor_heads, anchored_heads, commit
 from ..session.keyfiles import read_key
 from .failures import USAGE, Failure, complain
 from .output import counted, emit, emit_json, json_text
@@ -20,7 +20,8 @@ def command(
 ) -> None:
     """
     Sign the heads of all sessions of the store, and print them. Kept elsewhere, they show later which
-    session is gone, cut or rewritten: `verify --all --trust KEY --against FILE`.
+    session is gone, cut or rewritten: `verify --all --trust KEY --against FILE`. What --anchor DIR
+    holds already is replaced only by what continues it.
 
     \b
     session-store checkpoint --key worker.key > heads
@@ -32,7 +33,8 @@ def command(
         raise Failure("--git commits what --anchor DIR keeps", USAGE)
     key = read_key(key_path)
     with opened(settings, heads) as store:
-        inventory = blocking.sign_store(store, key)
+        after = None if anchor_path is None else anchored_heads(anchor_path, store.inner.store_id)
+        inventory = blocking.sign_store(store, key, after=after)
     path = None
     if anchor_path is not None:
         path = anchor_heads(anchor_path, inventory)

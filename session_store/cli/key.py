@@ -86,6 +86,8 @@ def rotate(settings: Settings, path: str, out: str, name: str | None, heads: str
     old = read_key(path)
     if Path(out).exists():
         key = read_key(out)
+        if key.verifier == old.verifier:
+            raise Failure(f"{out} holds the key that is to be handed over", USAGE)
     else:
         key = SigningKey.generate(name or old.name)
         _write(out, key)

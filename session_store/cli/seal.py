@@ -12,7 +12,7 @@ from ..checkpoint.keys import SigningKey
 from ..entries import Json
 from ..errors import SessionStoreError
 from ..ids import SessionId
-from ..session.anchoring import anchor_seal, commit
+from ..session.anchoring import anchor_seal, anchored, commit
 from ..session.keyfiles import read_key
 from .failures import USAGE, Failure, complain, explain, quit_with
 from .naming import complete_id, find_session
@@ -41,8 +41,8 @@ def command(
     """
     Sign sessions as they are now: a signed head is appended to each.
 
-    Only what is on disk is signed, and only what continues all that was signed before;
-    where nothing was appended since, nothing is done.
+    Only what is on disk is signed, and only what continues all that was signed before
+    and what is kept in --anchor DIR; where nothing was appended since, nothing is done.
 
     \b
     session-store seal 01a2 --key worker.key
@@ -88,7 +88,8 @@ class _Outcome:
     def take(self, store: blocking.Store, session_id: SessionId, key: SigningKey) -> None:
         """Seal one session; what prevents that does not keep the others from it."""
         try:
-            sealed = self.sealed[session_id] = blocking.seal(store, session_id, key)
+            after = None if self.anchor_path is None else anchored(self.anchor_path, session_id)
+            sealed = self.sealed[session_id] = blocking.seal(store, session_id, key, after=after)
             if self.anchor_path is not None:
                 self.paths[session_id] = anchor_seal(self.anchor_path, session_id, sealed)
         except (SessionStoreError, OSError) as error:

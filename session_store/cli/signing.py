@@ -82,9 +82,10 @@ def trusted_keys(texts: Sequence[str]) -> list[VerifierKey]:
 
 
 @contextmanager
-def anchor_at(place: str | None) -> Iterator[Anchor | None]:
+def anchor_at(place: str | None, store: blocking.Store) -> Iterator[Anchor | None]:
     """
-    Give what sessions are to be held against: a checkpoint or signed heads in a file, or a store.
+    Give what sessions of *store* are to be held against: a checkpoint or signed heads in a file,
+    or another store.
 
     Raises:
         NotFound: There is nothing at *place*.
@@ -98,9 +99,17 @@ def anchor_at(place: str | None) -> Iterator[Anchor | None]:
         except (SessionStoreError, OSError) as error:
             raise unusable(error) from error
         with other:
+            if _root_of(other) == _root_of(store):
+                raise Failure(
+                    "--against the store itself shows nothing: it agrees to any loss", USAGE
+                )
             yield other.inner
     else:
         yield _read(Path(place))
+
+
+def _root_of(store: blocking.Store) -> Path:
+    return Path(store.inner.core.files.root).resolve()
 
 
 def _read(path: Path) -> Note | Inventory:

@@ -141,7 +141,9 @@ def command(
     if is_all == bool(texts):
         raise Failure("name sessions, or give --all", USAGE)
     trust, outcome = trusted_keys(trusted), _Outcome(required=_LEVEL[required])
-    with opened(settings, heads) as store, anchor_at(place) as against:
+    if unsealed_max is not None and not trust:
+        raise Failure("--unsealed-max needs --trust: whose seals count", USAGE)
+    with opened(settings, heads) as store, anchor_at(place, store) as against:
         _check_usage(trust, against, is_all=is_all)
         wanted, size = _wanted(store, texts)
         with counting(store, "verifying", size) as read:

@@ -5,7 +5,7 @@ Rules of this module:
   * What is not a secret stays as it was, to the byte; masked again, nothing changes.
   * What the chain needs is never masked: identity and lineage of a session_start and of its
     replacement, the targets of a redaction, all of a recovery and a seal.
-  * What could not be looked through in time is closed, never passed on.
+  * What could not be looked through, or not in time, is closed, never passed on.
 """
 
 import re
@@ -27,6 +27,7 @@ _UNTOUCHED = frozenset({"recovery", "seal"})
 _CLOSED = marker(UNSCANNED)
 # Escapes that could hide what is looked for: of ASCII, of a slash; and what is wrapped.
 _HIDING = re.compile(rb"\\u00[2-7]|\\/|\$ss")
+_SPELLED = re.compile(rb"\\u00[2-7]")
 _ROUNDS_MAX = 6
 
 
@@ -203,6 +204,8 @@ def _edits(data: bytes, rules: Rules, deadline: Deadline, kept: Kept) -> list[Ed
     try:
         return edits_of(data, rules, deadline, kept)
     except NotJson:
+        if _SPELLED.search(data) and data.lstrip()[:1] in (b"{", b"["):
+            raise OutOfTime from None  # Some other parser may read it, and what is spelled in it.
         spans = rules.find(data, deadline)
         return [Edit(s.start, s.end, marker(s.rule), s.rule, s.confidence, ()) for s in spans]
 

@@ -99,7 +99,8 @@ _SHAPES = (
         "authorization",
         "definite",
         (b"bearer",),
-        _compiled(rb"bearer(?:\s{1,4}|%20|\+)([A-Za-z0-9_\-.~+/=]{16,4000})"),
+        # Where the next one begins, this one ends: a row of them would be read again and again.
+        _compiled(rb"bearer(?:\s{1,4}|%20|\+)((?:(?!bearer\+)[A-Za-z0-9_\-.~+/=]){16,4000})"),
         _is_bearer,
     ),
     _Shape(

@@ -22,9 +22,15 @@ _LINE_MAX = 2_000
 _BEGINS = re.compile(
     rb"(?i)pass|pwd|secret|token|key|credential|auth|bearer|basic|cookie|://|-----|curl|mysql"
 )
+_NEAR = 120
+"""Bytes behind a name for a secret in which its value begins, on a line too long to wait for its end."""
+_GAP = re.compile(rb"[\s\"'`,;<>\\]")
 _GROWING = frozenset(
-    ("text", "delta", "content", "partial_json", "arguments", "thinking", "refusal", "output")
-)
+    (
+        "text", "delta", "content", "partial_json", "arguments", "thinking", "refusal", "output",
+        "reasoning_content", "reasoning", "response", "transcript", "completion", "input",
+    )
+)  # fmt: skip
 """Names under which providers stream text bit by bit."""
 
 
@@ -81,10 +87,20 @@ def _is_open(text: bytes, behind: bytes) -> bool:
     if block >= 0 and text.find(b"-----END", block) < 0:
         return True
     line = text[text.rfind(b"\n") + 1 :]
-    if not line or len(line) >= _LINE_MAX:
+    if len(line) >= _LINE_MAX:
+        return _is_open_far_out(line[-_LINE_MAX:], behind)
+    if not line:
         return False
     is_cut_at_word = line[-1:].isspace() or behind[:1].isspace()
     return not is_cut_at_word or _BEGINS.search(line) is not None
+
+
+def _is_open_far_out(line: bytes, behind: bytes) -> bool:
+    """Return the same of the end of a long *line*: a run of 2,000 bytes is no secret any more."""
+    if _BEGINS.search(line, len(line) - _NEAR):
+        return True
+    is_cut_at_word = _GAP.match(line, len(line) - 1) or _GAP.match(behind)
+    return is_cut_at_word is None and _GAP.search(line) is not None
 
 
 def _name_of(path: Path) -> str | int:

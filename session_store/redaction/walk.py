@@ -8,6 +8,7 @@ Rules of this module:
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -69,10 +70,12 @@ _TOKEN = re.compile(
     rb'[ \t\n\r]*+(?:"((?:[^"\\]++|\\.)*+)"|([{}\[\]:,])|([^ \t\n\r{}\[\]:,"]++))', re.DOTALL
 )
 _SS = rb'\s*+"(?:\$|\\u0024)(?:s|\\u0073)(?:s|\\u0073)"\s*+:\s*+\[\s*+"'
+_TAG = rb'((?:[a-z]|\\u00[67][0-9a-fA-F]){3,5})"\s*+,\s*+'
 _WRAPPED = re.compile(
-    rb"\{" + _SS + rb'(str|bytes|int)"\s*+,\s*+"([A-Za-z0-9+/=\-]*+)"\s*+\]\s*+\}'
+    rb"\{" + _SS + _TAG + rb'"((?:[A-Za-z0-9+/=\-]|\\/|\\u00[2-7][0-9a-fA-F])*+)"\s*+\]\s*+\}'
 )
-_WRAPPED_DICT = re.compile(rb"\{" + _SS + rb'dict"\s*+,\s*+(?=\[)')
+_WRAPPED_TAGS = frozenset({b"str", b"bytes", b"int"})
+_WRAPPED_DICT = re.compile(rb"\{" + _SS + _TAG + rb"(?=\[)")
 _NESTED = re.compile(rb"\s*+[{\[]")
 _WRAPPED_BELOW: dict[str | None, Literal["pairs", "pair"]] = {"content": "pairs", "pairs": "pair"}
 _NAME_KEYS = frozenset({b"name", b"key", b"Name", b"Key"})
@@ -87,13 +90,21 @@ def edits_of(data: bytes, rules: Rules, deadline: Deadline, kept: Kept) -> list[
         NotJson: It is none.
         OutOfTime: It took too long.
     """
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise NotJson from error
+    _check_json(data)
     walk = _Walk(data, rules, deadline, kept)
     walk.run()
     return walk.edits
+
+
+def _check_json(data: bytes) -> None:
+    """Raise NotJson unless a parser takes *data*: others take lone surrogates, and NaN."""
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        try:
+            json.loads(data.decode())
+        except (ValueError, RecursionError) as error:
+            raise NotJson from error
 
 
 @define
@@ -119,10 +130,12 @@ class _Walk:
     def _mark(self, found: re.Match[bytes], at: int) -> int:
         mark = found.group(2)
         if mark in b"{[":
-            if mark == b"{" and (wrapped := _WRAPPED.match(self.data, at - 1)) is not None:
+            wrapped = _WRAPPED.match(self.data, at - 1) if mark == b"{" else None
+            if wrapped is not None and decoded(wrapped.group(1)) in _WRAPPED_TAGS:
                 self._wrapped(wrapped)
                 return wrapped.end()
-            if mark == b"{" and (pairs := _WRAPPED_DICT.match(self.data, at - 1)) is not None:
+            pairs = _WRAPPED_DICT.match(self.data, at - 1) if mark == b"{" else None
+            if pairs is not None and decoded(pairs.group(1)) == b"dict":
                 self._push_wrapped_dict()
                 return pairs.end()
             self._push(is_object=mark == b"{")
@@ -244,12 +257,20 @@ class _Walk:
         spans = self.rules.find(text, self.deadline)
         if not spans:
             return
-        # Two keys that were masked must not become the same.
-        frame.masked_keys += 1
-        suffix = b"" if frame.masked_keys == 1 else b"#%d" % frame.masked_keys
         frame.key = b"[REDACTED]"
         self._change(raw, start, spans)
-        self.edits[-1] = self.edits[-1]._replace(new=self.edits[-1].new + suffix)
+        last = self.edits[-1]
+        self.edits[-1] = last._replace(new=self._unlike_others(frame, last, start + len(raw)))
+
+    def _unlike_others(self, frame: _Frame, edit: Edit, end: int) -> bytes:
+        """Return what *edit* puts into a key, so that no two keys become the same."""
+        rest = self.data[edit.end : end]
+        while True:
+            self.deadline.check()
+            frame.masked_keys += 1
+            suffix = b"" if frame.masked_keys == 1 else b"#%d" % frame.masked_keys
+            if not _is_key_in(self.data, edit.new + suffix + rest + b'"'):
+                return edit.new + suffix
 
     def _scalar(self, found: re.Match[bytes]) -> None:
         """A number under a password's key is a password."""
@@ -264,7 +285,7 @@ class _Walk:
         """A value that JSON cannot carry; with a secret in it, a marker stands for all of it."""
         if self._is_kept():
             return
-        tag, content = found.groups()
+        tag, content = map(decoded, found.groups())
         if tag != b"int":
             # If it is no wrapper, but an object that looks like one, its text is looked at.
             with suppress(binascii.Error, ValueError):
@@ -280,6 +301,17 @@ class _Walk:
         self.edits.append(Edit(start, end, new, rule, confidence, self._path()))
 
 
+def _is_key_in(data: bytes, ending: bytes) -> bool:
+    """Return whether a key in *data* ends so, its quote included."""
+    at = data.find(ending)
+    while at >= 0:
+        if _COLON.match(data, at + len(ending)):
+            return True
+        at = data.find(ending, at + 1)
+    return False
+
+
+_COLON = re.compile(rb"\s*+:")
 _SHORTEST = 8
 """Bytes of the shortest text in which anything is found that no key names."""
 
@@ -305,10 +337,7 @@ def leaves(data: bytes) -> Iterator[Leaf]:
     Raises:
         NotJson: It is none.
     """
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise NotJson from error
+    _check_json(data)
     stack: list[_Frame] = []
     for found in _TOKEN.finditer(data):
         mark, kind = found.group(2), found.lastindex

@@ -1,19 +1,24 @@
 """Anchors: copies of signed heads in a directory, and in the history of a git repository."""
 
+import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 from ..checkpoint.audit import Sealed
-from ..checkpoint.inventory import Inventory
-from ..checkpoint.note import STORE_ORIGIN, parse_checkpoint, parse_note
-from ..errors import NotAnExtension, SessionStoreError
+from ..checkpoint.inventory import Inventory, parse_inventory
+from ..checkpoint.note import STORE_ORIGIN, Checkpoint, parse_checkpoint, parse_note
+from ..errors import InvalidProof, NotAnExtension, SessionStoreError
 from ..ids import SessionId
 from .keyfiles import write_new
 
 SUFFIX = ".checkpoint"
 HEADS_SUFFIX = ".heads"
 _GIT_TIMEOUT_S = 60
+_GIT_PLACES = frozenset(
+    f"GIT_{name}"
+    for name in ("DIR", "WORK_TREE", "INDEX_FILE", "PREFIX", "COMMON_DIR", "OBJECT_DIRECTORY")
+)
 
 
 class GitFailed(SessionStoreError):
@@ -28,26 +33,47 @@ def anchor_seal(directory: str | Path, session_id: SessionId, sealed: Sealed) ->
     """
     Keep a seal in *directory* as `<session id>.checkpoint`; return where.
 
+    That a longer one continues what is there, only the log can tell: `seal` wants it as *after*.
+
     Raises:
         NotAnExtension: There is one of more records, or another of as many. It was not touched.
-        InvalidProof: What is there is no checkpoint. The same.
+        InvalidProof: What is there is no checkpoint of the session. The same.
 
     Durability: on disk.
     """
     path = Path(directory) / anchor_name(session_id)
     checkpoint = parse_checkpoint(parse_note(sealed.note).text)
-    with suppress(FileNotFoundError):
-        there = parse_checkpoint(parse_note(path.read_bytes()).text)
-        is_same = there.size == checkpoint.size and there.root != checkpoint.root
-        if there.size > checkpoint.size or is_same:
+    there = anchored(directory, session_id)
+    if there is not None:
+        is_another = there.size == checkpoint.size and there.root != checkpoint.root
+        if there.size > checkpoint.size or is_another:
             raise NotAnExtension(session_id, seen=f"the {there.size} records in {path}")
     write_new(path, sealed.note.encode(), replace=True)
     return path
 
 
+def anchored(directory: str | Path, session_id: SessionId) -> Checkpoint | None:
+    """
+    Return the head that is kept in *directory*, believed by nobody yet; None if there is none.
+
+    Raises:
+        InvalidProof: What is there is no checkpoint of this session.
+    """
+    path = Path(directory) / anchor_name(session_id)
+    with suppress(FileNotFoundError):
+        checkpoint = parse_checkpoint(parse_note(path.read_bytes()).text)
+        if checkpoint.session_id != session_id:
+            raise InvalidProof(f"{path}: a checkpoint of session {checkpoint.session_id}")
+        return checkpoint
+    return None
+
+
 def anchor_heads(directory: str | Path, inventory: Inventory) -> Path:
     """
     Keep the signed heads of a store in *directory* as `<store id>.heads`; return where.
+
+    That they continue those that are there, only the store can tell: `sign_store` wants them as
+    *after*.
 
     Durability: on disk.
     """
@@ -56,6 +82,19 @@ def anchor_heads(directory: str | Path, inventory: Inventory) -> Path:
     path = Path(directory) / (store_id + HEADS_SUFFIX)
     write_new(path, str(inventory).encode(), replace=True)
     return path
+
+
+def anchored_heads(directory: str | Path, store_id: str) -> Inventory | None:
+    """
+    Return the signed heads that are kept in *directory*, believed by nobody yet; None if there are none.
+
+    Raises:
+        InvalidProof: What is there are no signed heads.
+    """
+    path = Path(directory) / (store_id + HEADS_SUFFIX)
+    with suppress(FileNotFoundError):
+        return parse_inventory(path.read_bytes().decode("utf-8", "replace"))
+    return None
 
 
 def commit(paths: list[Path]) -> None:
@@ -75,9 +114,16 @@ def commit(paths: list[Path]) -> None:
 
 def _git(directory: Path, *arguments: str) -> str:
     command = ["git", "-C", str(directory), *arguments]
+    # A hook's git says by its environment which repository and which index are meant: its own.
+    environment = {name: value for name, value in os.environ.items() if name not in _GIT_PLACES}
     try:
         done = subprocess.run(  # noqa: S603 - of names that are ids, in a directory of the caller's
-            command, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False, encoding="utf-8"
+            command,
+            capture_output=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=False,
+            encoding="utf-8",
+            env=environment,
         )
     except FileNotFoundError as error:
         raise GitFailed("git is not installed") from error

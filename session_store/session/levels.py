@@ -62,6 +62,8 @@ class Levels:
     def __attrs_post_init__(self) -> None:
         if isinstance(self.against, Note | Inventory) and not self.trust:
             raise ValueError("what is signed is believed only if a key is trusted")
+        if self.unsealed_max is not None and not self.trust:
+            raise ValueError("what is not sealed is counted only if a key is trusted")
 
     async def begin(self, store: Store, session_id: SessionId) -> Watch:
         """

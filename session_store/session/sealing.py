@@ -17,7 +17,7 @@ from attrs import frozen
 from ..chain import Draft
 from ..checkpoint.audit import Audit, Sealed, SealSearch, sizes_of
 from ..checkpoint.keys import SigningKey
-from ..checkpoint.note import sign_note
+from ..checkpoint.note import Checkpoint, sign_note
 from ..codec import draft
 from ..entries import Position, Seal
 from ..errors import InvalidInput, InvalidProof, NotAnExtension, NotFound, SessionStoreError
@@ -32,7 +32,12 @@ EVERY = 256
 
 
 async def seal(
-    store: Store, session_id: SessionId, key: SigningKey, *, successor: SigningKey | None = None
+    store: Store,
+    session_id: SessionId,
+    key: SigningKey,
+    *,
+    successor: SigningKey | None = None,
+    after: Checkpoint | None = None,
 ) -> Sealed:
     """
     Sign the whole of a session's own log, and append the signed note to it.
@@ -43,11 +48,13 @@ async def seal(
     Args:
         successor: The key that signs from here on: a hand-over, signed by both. Seals of *key*
             that stand behind it are worth nothing; delete *key* afterwards.
+        after: A head of the log that was kept elsewhere: only what continues it is signed.
 
     Raises:
-        NotAnExtension: The log does not continue what *key* has signed, or what the store's
-            head memory has seen.
+        NotAnExtension: The log does not continue what *key* has signed, what the store's
+            head memory has seen, or *after*.
         InvalidInput: *key* was handed over to another one in this log.
+        ValueError: *successor* is *key*.
         NotFound, Corrupt: The session is not there; its log is damaged.
         MissingExtra: `cryptography` is not installed.
 
@@ -55,7 +62,9 @@ async def seal(
 
     Cost: reads the log from its beginning.
     """
-    return await Sealing(store, parse_session_id(session_id), key).seal(successor)
+    if successor is not None and successor.verifier == key.verifier:
+        raise ValueError("a key is handed over to another one")
+    return await Sealing(store, parse_session_id(session_id), key, after).seal(successor)
 
 
 async def signs(store: Store, session_id: SessionId, key: SigningKey) -> bool:
@@ -87,10 +96,17 @@ async def stored_sizes(store: Store, session_id: SessionId) -> set[int]:
 class Sealing:
     """The sealing of one session: its tree grows with the log, so a later seal reads only what is new."""
 
-    def __init__(self, store: Store, session_id: SessionId, key: SigningKey) -> None:
+    def __init__(
+        self,
+        store: Store,
+        session_id: SessionId,
+        key: SigningKey,
+        after: Checkpoint | None = None,
+    ) -> None:
         self._store = store
         self._session_id = session_id
         self._key = key
+        self._after = after
         self._audit: Audit | None = None
         self._last: Position | None = None
         self._sealed: Sealed | None = None
@@ -129,6 +145,8 @@ class Sealing:
         store, session_id = self._store, self._session_id
         if self._audit is None:
             self._audit = Audit(session_id, await stored_sizes(store, session_id))
+            if self._after is not None:
+                self._audit.sizes.add(self._after.size)
         audit = self._audit
         async for batch in store.read(session_id, audit.tree.size, head.seq + 1):
             if self._last is not None and batch[0].prev_hash != self._last.hash:
@@ -138,6 +156,9 @@ class Sealing:
         if self._last != head:
             raise NotAnExtension(session_id, seen=self._last or head)
         self._judge(audit)
+        after = self._after
+        if after is not None and audit.roots.get(after.size) != after.root:
+            raise NotAnExtension(session_id, seen=f"the {after.size} records of its anchor")
         return audit
 
     def _judge(self, audit: Audit) -> None:

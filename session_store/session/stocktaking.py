@@ -12,12 +12,17 @@ from .comparing import holds
 from .family import sessions
 
 
-async def sign_store(store: Store, key: SigningKey) -> Inventory:
+async def sign_store(store: Store, key: SigningKey, *, after: Inventory | None = None) -> Inventory:
     """
     Sign the heads of all sessions of a store.
 
+    Args:
+        after: Signed heads of the store that were kept elsewhere: every session of them must
+            continue, or have been deleted.
+
     Raises:
-        NotAnExtension: A session does not continue what the store's head memory has seen.
+        NotAnExtension: A session does not continue what the store's head memory has seen, or
+            what *after* says of it.
         Corrupt: The end of a log is damaged: what is left out would be taken for lost.
         MissingExtra: `cryptography` is not installed.
 
@@ -30,6 +35,9 @@ async def sign_store(store: Store, key: SigningKey) -> Inventory:
         head = await _head(store, info.session_id)
         if head is not None:
             heads.append(head)
+    for kept in () if after is None else after.heads:
+        if not await holds(store, kept) and not await store.is_deleted(kept.session_id):
+            raise NotAnExtension(kept.session_id, seen=f"the {kept.seq + 1} records of its anchor")
     await store.remember(heads)
     return sign_heads(store.store_id, time.time_ns() // 1_000_000, heads, key)
 

@@ -55,7 +55,7 @@ class Verifier:
         unsealed_max: More records than that behind the newest seal are a problem.
 
     Raises:
-        ValueError: *against* is signed, and no key is trusted.
+        ValueError: *against* is signed, or *unsealed_max* given, and no key is trusted.
     """
 
     def __init__(
