@@ -54,7 +54,7 @@ class Family:
         heads: The head memory of both stores.
         erased: Salts and bodies that must be nowhere; of copies those of the copies.
         nowhere: Bodies that were erased with their copies.
-        sealed: The first seal of each session that has one.
+        sealed: The first seal of each session that has one, and the newest.
     """
 
     random: Random
@@ -65,7 +65,7 @@ class Family:
     ids: list[SessionId] = field(factory=list)
     erased: list[Record] = field(factory=list)
     nowhere: list[bytes] = field(factory=list)
-    sealed: dict[SessionId, Sealed] = field(factory=dict)
+    sealed: dict[SessionId, tuple[Sealed, Sealed]] = field(factory=dict)
     proofs: list[Proof] = field(factory=list)
     count: int = 0
     deaths: int = 0
@@ -150,8 +150,8 @@ class Family:
         files: FaultyMemory = getattr(self, disk)
         if self.is_due(share):
             number = len(files.calls) + self.random.randrange(calls)
-            torn = Short(self.random.choice((99, 999, 9_999)), Crash())
-            files.plan = at(number, self.random.choice((Crash(), torn)))
+            torn = Short(self.random.choice((99, 5_000, 15_000)), Crash())
+            files.plan = at(number, self.random.choice((Crash(), torn, torn)))
         try:
             work()
         except Crash:
@@ -219,7 +219,8 @@ class Family:
         if not done:
             blocking.seal(self.store, session_id, self.key)
         sealed = blocking.seal(self.store, session_id, self.key)
-        self.sealed.setdefault(session_id, sealed)
+        first, _ = self.sealed.get(session_id, (sealed, None))
+        self.sealed[session_id] = first, sealed
 
     def sealing(self, session_id: SessionId) -> Callable[[], None]:
         session = blocking.open_session(self.store, session_id)
@@ -235,8 +236,7 @@ class Family:
     def prove(self) -> None:
         """Have a proof of a record that is sealed, rarely of one that is erased; with its body or not."""
         session_id = self.random.choice(list(self.sealed))
-        size = blocking.seal(self.store, session_id, self.key).size
-        sealed = records(self.core, session_id)[:size]
+        sealed = records(self.core, session_id)[: self.sealed[session_id][1].size]
         there = [r for r in sealed if r.kind == "extension" and r.withheld is None]
         record = self.random.choice(sealed if self.is_due(0.2) or not there else there)
         proof = blocking.prove(self.store, session_id, record.seq, with_body=self.is_due(0.3))
