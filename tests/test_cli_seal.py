@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from cli_tools import Cli, record_session
 
 import session_store as ss
 from session_store import blocking
+from session_store.checkpoint import heads
 from session_store.stores.fs import layout
 
 
@@ -476,3 +479,22 @@ def test_anchors_are_committed_to_their_own_repository(
     monkeypatch.delenv("GIT_INDEX_FILE")
 
     assert f"{session_id}.checkpoint\n" == git("ls-files")
+
+
+def test_a_memory_that_cannot_forget_stops_no_verdict(
+    cli: Cli, session_id: ss.SessionId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session was deleted as it should be, and somebody else holds the memory's lock."""
+    monkeypatch.setattr(heads, "_TIMEOUT_S", 0.05)
+    deleted = cli.ok("new").out.strip()
+    cli.ok("verify", "--all")
+    cli.ok("delete", deleted, "--yes")
+    with closing(sqlite3.connect("store/heads.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        said = cli("verify", "--all")
+
+    assert (0, "1 session: 1 intact, 0 with problems") == (said.code, said.lines[-1])
+    assert "heads are not remembered" in said.err
+    cli.ok("verify", "--all")
+    with closing(sqlite3.connect("store/heads.db")) as memory:
+        assert [(session_id,)] == memory.execute("SELECT session FROM heads").fetchall()
