@@ -170,7 +170,7 @@ def test_an_import_is_found_again_masked(tmp_path: Path) -> None:
 
 
 async def test_what_replaces_an_erased_body_is_masked(tmp_path: Path) -> None:
-    """And so is the reason; the log verifies."""
+    """And so are the reason, and who wanted it; the log verifies."""
     async with await ss.open_store(tmp_path / "store", mask=RULES) as store:
         session = await ss.create_session(store)
         await session.save_delta([user("hello")])
@@ -178,6 +178,7 @@ async def test_what_replaces_an_erased_body_is_masked(tmp_path: Path) -> None:
             session.id,
             [session.head],
             reason=f"held {TOKEN}",
+            by=f"whoever has {TOKEN}",
             replacements={session.head.seq: {"items": [user(TEXT)]}},
         )
         report = await ss.verify(store, session.id)

@@ -8,10 +8,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+from ..chain import SAFE_INT_MAX
 from ..entries import EntryHash, Position
 from ..errors import UnsafePath, Unsupported
-from ..ids import SessionId
+from ..ids import SessionId, parse_session_id
+from .merkle import HASH_SIZE
 
 _VERSION = 1
 _TABLE = """
@@ -57,7 +60,7 @@ class HeadMemory:
                 return None
             query = "SELECT seq, hash FROM heads WHERE store = ? AND session = ?"
             row = db.execute(query, (self._store_id, session_id)).fetchone()
-        return None if row is None else Position(session_id, row[0], EntryHash(row[1]))
+        return None if row is None else self._head(session_id, *row)
 
     def sessions(self) -> Iterator[Position]:
         """Give all heads, sorted by session, in pages."""
@@ -71,8 +74,8 @@ class HeadMemory:
                 if db is None:
                     return
                 rows = db.execute(query, (self._store_id, after, _PAGE)).fetchall()
-            for session, seq, hash_ in rows:
-                yield Position(SessionId(session), seq, EntryHash(hash_))
+            for row in rows:
+                yield self._head(*row)
             if len(rows) < _PAGE:
                 return
             after = rows[-1][0]
@@ -97,6 +100,17 @@ class HeadMemory:
         query = "DELETE FROM heads WHERE store = ? AND session = ?"
         with self._writing() as db:
             db.execute(query, (self._store_id, session_id))
+
+    def _head(self, session: Any, seq: Any, hash_: Any) -> Position:
+        """Return the head that a row says; what else may stand in a file was not put there by us."""
+        try:
+            is_hash = isinstance(hash_, bytes) and len(hash_) == HASH_SIZE
+            if is_hash and isinstance(seq, int) and 0 <= seq <= SAFE_INT_MAX:
+                return Position(parse_session_id(str(session)), seq, EntryHash(hash_))
+            why = "a row is no head"
+        except ValueError as error:
+            why = f"a row is no head: {error}"
+        raise UnsafePath(str(self.path), f"is of no use as head memory ({why})")
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:

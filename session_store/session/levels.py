@@ -163,13 +163,14 @@ class Levels:
             raise InvalidProof(f"the heads of store {of}, not of {store.store_id}")
         return self.against.heads
 
-    async def missing(self, store: Store) -> Sequence[Report]:
+    async def missing(self, store: Store) -> tuple[Sequence[Report], Sequence[SessionId]]:
         """
         Return reports of the sessions that were seen or signed and are not there any more.
 
-        What was deleted as it should be is forgotten, unless a signed list has it.
+        Also those that were seen and deleted as it should be, to be forgotten.
         """
         found: dict[SessionId, str] = {}
+        deleted: list[SessionId] = []
         for signed in self.check_inventory(store):
             if not await _is_there(store, signed.session_id):
                 is_deleted = await store.is_deleted(signed.session_id)
@@ -179,15 +180,14 @@ class Levels:
             if seen.session_id in found or await _is_there(store, seen.session_id):
                 continue
             if await store.is_deleted(seen.session_id):
-                assert store.heads is not None
-                store.heads.forget(seen.session_id)
+                deleted.append(seen.session_id)
                 continue
             why = f"seen with {seen.seq + 1} records, it is gone, without a tombstone"
             found[seen.session_id] = why
         return [
             Report(one, None, 0, None, [Finding("lost", one, 1, -1, 0, why)])
             for one, why in found.items()
-        ]
+        ], deleted
 
 
 def _finding(what: What, head: Position, seq: int, why: str, offset: int = -1) -> Finding:

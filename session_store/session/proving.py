@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from ..chain import Record
 from ..checkpoint.audit import SealSearch
+from ..checkpoint.keys import VerifierKey
 from ..checkpoint.merkle import RangeRoots, Tree, consistency_ranges, inclusion_ranges
 from ..checkpoint.note import SESSION_ORIGIN, Checkpoint, Note
 from ..checkpoint.proof import ConsistencyProof, InclusionProof
@@ -13,7 +14,12 @@ from ..stores.protocol import Store
 
 
 async def prove(
-    store: Store, session_id: SessionId, seq: int, *, with_body: bool = False
+    store: Store,
+    session_id: SessionId,
+    seq: int,
+    *,
+    with_body: bool = False,
+    trust: Sequence[VerifierKey] = (),
 ) -> InclusionProof:
     """
     Return the proof that record *seq* is in the session's own log, by its newest seal.
@@ -21,9 +27,10 @@ async def prove(
     Args:
         with_body: Carry the record's whole line, salt and body included, instead of its HEAD;
             of a withheld record there is no more than that.
+        trust: Whose seals count; none are all, also those of strangers who may append.
 
     Raises:
-        NotFound: No such session or record, or no seal covers the record yet.
+        NotFound: No such session or record, or no such seal covers the record yet.
         InvalidProof: The log is not what the seal signs.
         Corrupt: The log is damaged before its last seal.
 
@@ -31,7 +38,7 @@ async def prove(
     """
     session_id = parse_session_id(session_id)
     await store.position(session_id, seq)  # Of one that is not there, no seal is missing.
-    note, checkpoint = await newest_seal(store, session_id, behind=seq)
+    note, checkpoint = await newest_seal(store, session_id, trust, behind=seq)
     found: list[Record] = []
 
     def keep(record: Record) -> None:
@@ -47,9 +54,14 @@ async def prove(
     )
 
 
-async def prove_consistency(store: Store, session_id: SessionId, old_size: int) -> ConsistencyProof:
+async def prove_consistency(
+    store: Store, session_id: SessionId, old_size: int, *, trust: Sequence[VerifierKey] = ()
+) -> ConsistencyProof:
     """
     Return the proof that the newest seal continues the log that had *old_size* records.
+
+    Args:
+        trust: Whose seals count; none are all.
 
     Raises:
         NotFound: No such session, or no seal covers so many records; otherwise as for `prove`.
@@ -58,16 +70,16 @@ async def prove_consistency(store: Store, session_id: SessionId, old_size: int) 
     if old_size < 1:
         raise ValueError("a log of no records is continued by every other")
     session_id = parse_session_id(session_id)
-    note, checkpoint = await newest_seal(store, session_id, behind=old_size - 1)
+    note, checkpoint = await newest_seal(store, session_id, trust, behind=old_size - 1)
     ranges = consistency_ranges(old_size, checkpoint.size)
     return ConsistencyProof(old_size, await _path(store, checkpoint, ranges), note)
 
 
 async def newest_seal(
-    store: Store, session_id: SessionId, *, behind: int = -1
+    store: Store, session_id: SessionId, trust: Sequence[VerifierKey] = (), *, behind: int = -1
 ) -> tuple[Note, Checkpoint]:
     """
-    Return the newest seal of a log that covers the record *behind*, believed by nobody yet.
+    Return the newest seal of a log that covers the record *behind*, by one of *trust* if given.
 
     Raises:
         NotFound: There is none.
@@ -78,12 +90,15 @@ async def newest_seal(
     for seal in reversed(search.finish()):
         try:
             note, checkpoint = seal.read()
+            if trust and not note.signers(trust):
+                continue
         except InvalidProof:
             continue
         is_own = checkpoint.origin == SESSION_ORIGIN + session_id
         if is_own and behind < checkpoint.size <= seal.seq:
             return note, checkpoint
-    what = "no seal" if behind < 0 else f"no seal that covers record {behind}"
+    what = "no seal of these keys" if trust else "no seal"
+    what += "" if behind < 0 else f" that covers record {behind}"
     raise NotFound(f"{session_id}: {what}")
 
 

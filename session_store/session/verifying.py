@@ -71,6 +71,7 @@ class Verifier:
         self._levels = Levels(trust, against, unsealed_max)
         self._heads: list[tuple[Position, bool]] = []
         self._lost: list[SessionId] = []
+        self._deleted: list[SessionId] = []
         self._store = store
         self._allow_masked = allow_masked
         self._parse = parse
@@ -109,13 +110,15 @@ class Verifier:
 
     async def missing(self) -> Sequence[Report]:
         """Return a report for each session that was seen or signed, and is not there any more."""
-        missing = await self._levels.missing(self._store)
+        missing, deleted = await self._levels.missing(self._store)
+        self._deleted += deleted
         self._lost += [report.session_id for report in missing]
         return missing
 
     async def remember(self, *, also_back: bool = False) -> None:
         """
-        Let the store's head memory, if it has one, know the heads of the logs that were verified.
+        Let the store's head memory, if it has one, know the heads of the logs that were verified,
+        and forget what `missing` found deleted as it should be.
 
         Args:
             also_back: Those too that do not continue what was seen before: from here on, they
@@ -123,8 +126,8 @@ class Verifier:
         """
         kept = [head for head, has_gone_back in self._heads if also_back or not has_gone_back]
         await self._store.remember(kept, also_back=also_back)
-        if self._store.heads is not None and also_back:
-            for session_id in self._lost:
+        if self._store.heads is not None:
+            for session_id in (*self._deleted, *(self._lost if also_back else ())):
                 self._store.heads.forget(session_id)
         self._heads.clear()
 

@@ -196,7 +196,7 @@ class InlineFace(Store):
             session_id,
             targets,
             reason=self._masking.text(reason),
-            by=by,
+            by=None if by is None else self._masking.text(by),
             replacements=self._masking.replacements(replacements),
             turns=turns,
         )
