@@ -29,6 +29,7 @@ from .subject import Row, Subject
 
 SEED = 20261121
 _ROUNDS_PER_STORE = 10
+_PATIENCE_S = 10.0
 _SIZES = [10, 100, 1000, 5000, 70_000]
 _KEYS = 5
 _RECOVERY_CALLS = 28
@@ -126,11 +127,19 @@ def _round(
         acks.clear()
         session_id, seed = sessions[number % len(sessions)], random.random()
         pids.append(start(lambda s=session_id, a=acks, r=seed: _write(root, s, a, level, r)))
+    if random.random() < 0.5:  # Else killed as they begin: on a busy machine that would be all.
+        _await_one(receipts)
     time.sleep(random.uniform(0, 0.05))
     for pid in random.sample(pids, len(pids)):
         os.kill(pid, signal.SIGKILL)
         time.sleep(random.uniform(0, 0.001))
     assert {-signal.SIGKILL} == set(wait(pids)), "a writer ended before it was killed"
+
+
+def _await_one(receipts: list[Acks]) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while not any(map(len, receipts)) and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def _write(root: Path, session_id: SessionId, acks: Acks, level: Durability, seed: float) -> None:
