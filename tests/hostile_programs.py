@@ -215,6 +215,7 @@ def _entries(rng: Random) -> bytes:
 def _check_files(store: Path, good: dict[str, bytes], arguments: list[str]) -> None:
     """Reading changes nothing, writing only adds; what was added is taken away again."""
     found = tree(store)
+    found.pop("heads.db", None)  # What `verify` has seen is remembered there.
     if found == good:
         return
     is_deleting = "delete" in arguments

@@ -1,6 +1,8 @@
 """The names of logs on the device: one sync of a directory for all that were seen in it before."""
 
 import errno
+import gc
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -39,6 +41,19 @@ def files() -> FaultyMemory:
 def core(files: FaultyMemory) -> FsCore:
     """The store as a process has it that came later."""
     return FsCore(files.another_process())
+
+
+def test_a_failed_sync_of_a_directory_holds_no_file(
+    core: FsCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is remembered of it is why; its traceback would keep the log open."""
+    caplog.set_level(logging.CRITICAL, "session_store")  # A record that is kept holds the error.
+    core.files.plan = lambda call: error(errno.EIO, call) if call.name == "sync_directory" else None
+    with pytest.raises(DurabilityLost):
+        core.append(ids(1)[0], [note()], expected=ANY, durability="disk")
+    core.close()
+    gc.collect()
+    assert [] == list(core.files._paths.values())
 
 
 def synced(core: FsCore) -> list[str]:

@@ -313,10 +313,10 @@ def run(root: Path, *, minutes: float, seed: int) -> tuple[dict[str, object], in
 def _settled(before: Sample) -> Sample:
     """Return what is held when the threads of a closed store have ended."""
     end = time.monotonic() + processes.TIMEOUT_S
-    gc.collect()
     while (found := sample(0)).threads > before.threads and time.monotonic() < end:
         time.sleep(0.01)
-    return found
+    gc.collect()  # Behind the threads: what the last call of one held may lie in a cycle.
+    return sample(found.at_s)
 
 
 def _lost(root: Path, acked: dict[SessionId, dict[int, bytes]]) -> int:

@@ -26,14 +26,14 @@ class _Hour:
         self._path = path
         self._done = 0  # which of them was the newest that succeeded
         self._failed = 0
-        self._failure: SyncFailed | None = None
+        self._why: tuple[int | None, str | None] = None, None
         self._is_reachable = False
 
     def sync(self, seen: int) -> None:
         """Bring to the device what was there before sync number *seen* + 1 was begun."""
         with self.mutex:
-            if self._failure is not None and self._failed > seen:
-                raise SyncFailed(self._failure.errno, self._failure.strerror)
+            if self._failed > seen:
+                raise SyncFailed(*self._why)
             if self._done > seen:
                 return
             self.begun += 1
@@ -43,7 +43,8 @@ class _Hour:
                 for above in () if self._is_reachable else layout.parents(self._path):
                     self._files.sync_directory(above)
             except SyncFailed as error:
-                self._failed, self._failure = number, error
+                # The error itself would hold what its traceback holds: an open file.
+                self._failed, self._why = number, (error.errno, error.strerror)
                 raise
             self._done, self._is_reachable = number, True
 
