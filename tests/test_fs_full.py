@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,7 @@ def test_the_file_size_limit_of_a_process_is_store_full(tmp_path: Path) -> None:
     size = log_of(core, session_id).stat().st_size
     pid = os.fork()
     if pid == 0:
+        sys.dont_write_bytecode = True  # It would be cut short at the limit, for everybody.
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
         full = 0
         for _ in range(3):

@@ -199,7 +199,8 @@ def test_the_command_line_says_that_the_disk_is_full(tmp_path: Path) -> None:
     with blocking.open_store(cli.store) as store:
         path = Path(store.path(session_id))
     before = path.read_bytes()
-    line = [sys.executable, "-m", "session_store", "--store", cli.store]
+    # -B: Python would leave bytecode that was cut short at the limit behind, for everybody.
+    line = [sys.executable, "-B", "-m", "session_store", "--store", cli.store]
     done = subprocess.run(
         [*line, "append", session_id, "--any"],
         input=b'{"kind":"user_input","body":{"items":[{"content":"%b"}]}}\n' % (b"x" * 5000),
