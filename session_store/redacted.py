@@ -4,17 +4,20 @@ What redactions name, and what a reader gives out in its place (docs/FORMAT.md Â
 Pure: the lines of a log in, a verdict out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
 
 from .chain import Invalid, Record, check_line
-from .entries import Json
+from .entries import Json, Redaction
 from .ids import SessionId
 from .limits import LINE_BYTES_MAX
 from .positions import is_hash
 from .scan import Rest
-from .values import parse
+from .values import encode, parse
+
+_TARGETS_MAX = 5_000
+_REPLACEMENTS_BYTES_MAX = 4 * 1024 * 1024
 
 REDACTION_MARK = b',"kind":"redaction","batch":'
 """Stands in the HEAD of every redaction, and hardly anywhere else."""
@@ -114,6 +117,34 @@ class RedactionSearch:
             # The last replacement given is the one that stands.
             if replacement is not None or target not in self.named:
                 self.named[target] = replacement
+
+
+Target = tuple[int, str, Mapping[str, Json] | None]
+"""What a redaction says of a record: seq, digest, replacement."""
+
+
+def redactions_of(targets: Sequence[Target], reason: str, by: str | None) -> Iterator[Redaction]:
+    """Give the redactions that name *targets*, each within the limits of a record."""
+    begin = size = 0
+    for index, (_, _, replacement) in enumerate(targets):
+        added = 0 if replacement is None else len(encode(replacement))
+        if index - begin == _TARGETS_MAX or (
+            begin < index and size + added > _REPLACEMENTS_BYTES_MAX
+        ):
+            yield _redaction(targets[begin:index], reason, by)
+            begin, size = index, 0
+        size += added
+    yield _redaction(targets[begin:], reason, by)
+
+
+def _redaction(targets: Sequence[Target], reason: str, by: str | None) -> Redaction:
+    replacements = {str(seq): given for seq, _, given in targets if given is not None}
+    return Redaction(
+        [{"seq": seq, "digest": digest} for seq, digest, _ in targets],
+        reason,
+        by,
+        replacements or None,
+    )
 
 
 def find_redactions(chunks: Iterable[bytes], session_id: SessionId) -> Named:

@@ -227,13 +227,8 @@ class Scanner:
         return record
 
     def _check_origin(self, record: Record) -> None:
-        if record.prev_hash == root_head(self._session_id).hash:
-            return
         body = record.body or self._replacements.get((0, record.digest))
-        parent = position_from(body or b"{}", "forked_from")
-        if parent is None or fork_head(self._session_id, parent).hash != record.prev_hash:
-            raise Invalid("linked neither to the session's id nor to a parent entry", link=True)
-        self.origin = parent
+        self.origin = check_origin(record.prev_hash, self._session_id, body)
 
     def _found_damage(self, line: bytes, invalid: Invalid) -> None:
         if self._decide_version(line):
@@ -304,3 +299,21 @@ class Scanner:
                 self.end = record.end - 1
                 return Tail("missing_lf", self.end, size, records)
         return None
+
+
+def check_origin(prev_hash: bytes, session_id: SessionId, start: bytes | None) -> Position | None:
+    """
+    Return the parent entry that the first record of a log is linked to; None for a root.
+
+    Args:
+        start: What there is of its body: its own, or its replacement.
+
+    Raises:
+        Invalid: It is linked to neither the session's id nor a parent that *start* names.
+    """
+    if prev_hash == root_head(session_id).hash:
+        return None
+    parent = position_from(start or b"{}", "forked_from")
+    if parent is None or fork_head(session_id, parent).hash != prev_hash:
+        raise Invalid("linked neither to the session's id nor to a parent entry", link=True)
+    return parent

@@ -11,9 +11,9 @@ from fs_tools import note
 from hostile_witness import scanned
 
 from session_store import blocking
-from session_store.chain import TRAIL_SIZE, check_named, erased_body
+from session_store.chain import TRAIL_SIZE, check_named, erased_body, root_head
 from session_store.errors import SessionStoreError
-from session_store.redacted import find_redactions
+from session_store.redacted import Named, find_redactions
 from session_store.stores import ANY
 from session_store.stores.face import InlineFace
 from session_store.stores.fs import layout
@@ -101,19 +101,23 @@ def _take_in(data: bytes, state: str) -> None:
         assert not core.is_born(ROOT), "lines that were refused made a session"
         return
     assert state == "clean"
-    assert blanked(data) == kept(files)[layout.log_path(ROOT)]
+    log = kept(files)[layout.log_path(ROOT)]
+    assert blanked(data, find_redactions([data], ROOT)) == log
+    assert "clean" == scanned(log, len(log))[0]
 
 
-def blanked(data: bytes) -> bytes:
-    """Return lines of a log with everything blank that their redactions name."""
-    named, lines = find_redactions([data], ROOT), []
-    for line in data.removesuffix(b"\n").split(b"\n"):
+def blanked(data: bytes, named: Named) -> bytes:
+    """Return lines of a log with everything blank that is *named*, but a fork's start: nothing replaces it."""
+    lines = []
+    *whole, rest = data.split(b"\n")
+    for line in filter(None, (*whole, rest)):
         record = check_named(line, ROOT)
-        if (record.seq, record.digest) in named:
+        is_fork_start = record.seq == 0 and record.prev_hash != root_head(ROOT).hash
+        if (record.seq, record.digest) in named and not is_fork_start:
             size = len(line) - record.head_size - TRAIL_SIZE
             line = line[: record.head_size] + erased_body(size) + line[-TRAIL_SIZE:]  # noqa: PLW2901
-        lines.append(line + b"\n")
-    return b"".join(lines)
+        lines.append(line)
+    return b"\n".join((*lines, b"") if not rest else lines)
 
 
 def _salvage(data: bytes) -> None:
@@ -156,9 +160,17 @@ def _repair(data: bytes) -> str:
         assert data == kept(files)[layout.log_path(ROOT)], "a repair that was refused wrote"
         return "not repaired"
     if state == "corrupt":
+        named = find_redactions([data], ROOT)
         end = next(
-            at for at in (end, *_ends(data, end)) if scanned(data[:at], at)[:2] == ("clean", count)
+            at
+            for at in (end, *_ends(data, end))
+            if scanned(data[:at], at, named)[:2] == ("clean", count)
         )
+    if state != "torn":  # What a redaction that is cut names is blank from now on.
+        named = find_redactions([data[end:]], ROOT)
+        data = blanked(data[:end], named) + data[end:]
+        if any(b'"digest":"%b","salt"' % digest in data[end:] for _, digest in named):
+            return "repaired, with a twin of what is erased"  # Blank in quarantine, too.
     _check_mended(files, data)
     _check_clean(files, data, end)
     core.append(ROOT, [note()], expected=ANY, durability="os")

@@ -13,7 +13,7 @@ from session_store.codec import hashed_entry, typed
 from session_store.errors import Corrupt, InvalidInput, LimitExceeded, Unsupported
 from session_store.ids import id_bytes
 from session_store.positions import position_from
-from session_store.redacted import find_redactions, redaction_targets
+from session_store.redacted import Named, find_redactions, redaction_targets
 from session_store.scan import Scanner
 from session_store.testing.story import ROOT
 from session_store.values import decode, encode, parse
@@ -100,8 +100,9 @@ Verdict = tuple[str, int, int, int | None]
 """What is at the end; records that count; where the last append ends, or the damage stands; its seq."""
 
 
-def scanned(data: bytes, step: int) -> Verdict:
-    named = find_redactions((data[at : at + step] for at in range(0, len(data), step)), ROOT)
+def scanned(data: bytes, step: int, named: Named | None = None) -> Verdict:
+    if named is None:
+        named = find_redactions((data[at : at + step] for at in range(0, len(data), step)), ROOT)
     scanner = Scanner("a log", root_head(ROOT), replacements=named)
     given: list[Record] = []
     for at in range(0, len(data), step):

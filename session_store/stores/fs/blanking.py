@@ -11,12 +11,16 @@ import logging
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from os import urandom
 
-from ...chain import SAFE_INT_MAX, TRAIL_SIZE, Record, erased_body, is_blank
+from ...chain import SAFE_INT_MAX, TRAIL_SIZE, Invalid, Record, erased_body, is_blank
+from ...codec import draft
 from ...entries import Json
 from ...errors import NotFound, StoreFull
 from ...ids import SessionId
-from ...redacted import Named, find_redactions, named_by
+from ...redacted import Named, find_redactions, named_by, redactions_of
+from ...scan import check_origin
+from ...values import parse
 from . import layout, pending
 from .files import Files, OpenFile
 from .finding import holds
@@ -27,7 +31,8 @@ log = logging.getLogger("session_store")
 
 _CHUNK = 1024 * 1024
 _OVERLAP = 128
-_MARKS = re.compile(rb'"digest":"([0-9a-f]{64})"|(?<="salt":")([0-9a-f]{32})"')
+_MARKS = re.compile(rb'"digest":"([0-9a-f]{64})"(?!}|,"seq":)|(?<="salt":")([0-9a-f]{32})"')
+"""What shows a record: its digest, but where a redaction names it, and its salt."""
 _EVENT = re.compile(rb'\{"ts":([0-9]{1,16}),"turn":([0-9]{1,16}),"kind":"')
 _EVENT_BYTES_MAX = 64
 
@@ -61,43 +66,90 @@ def finish_erase(target: Log, job: pending.Job) -> None:
         if drafts and not holds(target, drafts[0].digest, job["offset"]):
             target.append(drafts)
         files.sync_data(target.file)
-        named: Named = {}
-        for draft in drafts:
-            named.update(named_by(draft.body, SAFE_INT_MAX))
+        named = _promised([job])
+        end = target.refresh().tail.offset
         if not drafts:
-            named = find_redactions(_chunks(target, job["offset"]), target.session_id)
-        blank(target, named, turns=job["turns"])
+            named = find_redactions(_chunks(target, job["offset"], end), target.session_id)
+        blank(target, named, end, turns=job["turns"])
     jobs = pending.load(files, target.session_id)
-    pending.save(files, target.session_id, [each for each in jobs if each["job"] != "erase"])
+    pending.save(files, target.session_id, [each for each in jobs if each != job])
 
 
 def finish_named(target: Log) -> None:
     """Blank whatever redactions in the log name and is not blank, mark or no mark."""
     assert target.file is not None
     target.files.sync_data(target.file)
-    blank(target, find_redactions(_chunks(target, 0), target.session_id))
-
-
-def _chunks(target: Log, offset: int) -> Iterator[bytes]:
     end = target.refresh().tail.offset
-    return (target.read(min(_CHUNK, end - at), at) for at in range(offset, end, _CHUNK))
+    blank(target, find_redactions(_chunks(target, 0, end), target.session_id), end)
 
 
-def blank(target: Log, named: Named, *, turns: Collection[int] = ()) -> None:
+def erase_in_front(target: Log, end: int, *, begun: bool) -> list[pending.Job]:
     """
-    Blank salt and body of what is *named* and stands in the log, and every copy beside it.
+    Blank what redactions behind byte *end* name in front of it: the log will be cut there.
+
+    Args:
+        begun: Only what is blank in part already. Nothing that is cut was ever acknowledged.
+
+    Returns:
+        The jobs that put these redactions behind the cut again, unless a job is there that does.
+    """
+    assert target.file is not None
+    size = target.files.size(target.file)
+    named = find_redactions(_chunks(target, end, size), target.session_id)
+    wanted = sorted({seq for seq, _ in named})
+    found = find_seqs(target.read, end, target.session_id, wanted, target.name)
+    standing = {
+        (record.seq, record.digest): named[record.seq, record.digest]
+        for record in found
+        if record is not None
+        and (record.seq, record.digest) in named
+        and (record.withheld == "erased" or not begun)
+    }
+    if not standing:
+        return []
+    target.files.sync_data(target.file)
+    blank(target, standing, end)
+    promised = _promised(pending.load(target.files, target.session_id))
+    targets = [
+        (seq, digest.decode(), None if body is None else parse(body))
+        for (seq, digest), body in standing.items()
+        if (seq, digest) not in promised
+    ]
+    if not targets:
+        return []
+    again = redactions_of(targets, "named by a redaction that was cut", None)
+    drafts = ([draft(entry, urandom(16))] for entry in again)
+    return [erase_job(end, pending.drafts_to_json(each), ()) for each in drafts]
+
+
+def _promised(jobs: Sequence[pending.Job]) -> Named:
+    """Return what the redactions of erase *jobs* name."""
+    named: Named = {}
+    for job in jobs:
+        for each in pending.drafts_from_json(job["drafts"]) if job["job"] == "erase" else ():
+            named.update(named_by(each.body, SAFE_INT_MAX))
+    return named
+
+
+def _chunks(target: Log, begin: int, end: int) -> Iterator[bytes]:
+    return (target.read(min(_CHUNK, end - at), at) for at in range(begin, end, _CHUNK))
+
+
+def blank(target: Log, named: Named, end: int, *, turns: Collection[int] = ()) -> None:
+    """
+    Blank salt and body of what is *named* and stands in the log up to byte *end*, and every copy beside it.
 
     Durability: on disk.
     """
     assert target.file is not None
     files, session_id = target.files, target.session_id
     _drop_temp(target)
-    _blank_kept(target, named)
+    _blank_kept(target, named, end)
     if turns:
         _blank_events(files, session_id, frozenset(turns))
     file: OpenFile | None = None
     count = 0
-    for record in _standing(target, named):
+    for record in _standing(target, named, end):
         if file is None:
             file = files.open_in_place(target.path)
             if file.inode != target.file.inode:
@@ -110,14 +162,26 @@ def blank(target: Log, named: Named, *, turns: Collection[int] = ()) -> None:
         log.info("%s: %d records erased", session_id, count)
 
 
-def _standing(target: Log, named: Named) -> Iterator[Record]:
-    """Give the records that are *named*, stand in the log, and are not blank."""
-    end = target.refresh().tail.offset
+def _standing(target: Log, named: Named, end: int) -> Iterator[Record]:
+    """
+    Give the records that are *named*, stand in the log up to byte *end*, and are not blank.
+
+    Not a fork's first one that nothing replaces: no reader would know its parent any more.
+    """
     wanted = dict(sorted(named))
     found = find_seqs(target.read, end, target.session_id, wanted, target.name)
     for record in found:
-        if record is not None and (record.seq, record.digest) in named and not is_blank(record):
-            yield record
+        if record is None or (record.seq, record.digest) not in named or is_blank(record):
+            continue
+        if record.seq == 0:
+            try:
+                check_origin(record.prev_hash, target.session_id, named[0, record.digest])
+            except Invalid as invalid:
+                log.warning(
+                    "%s: not erased: its replacement does not do (%s)", target.name, invalid
+                )
+                continue
+        yield record
 
 
 def _overwrite(files: Files, file: OpenFile, offset: int, data: bytes, name: str) -> None:
@@ -149,7 +213,7 @@ def _drop_temp(target: Log) -> None:
             files.unlock(file)
 
 
-def _blank_kept(target: Log, named: Named) -> None:
+def _blank_kept(target: Log, named: Named, end: int) -> None:
     """Blank what is *named* in the pieces that were taken out of the log, by digest or salt."""
     files, session_id = target.files, target.session_id
     names = [name for name in files.names(layout.QUARANTINE) if name.startswith(session_id)]
@@ -157,7 +221,7 @@ def _blank_kept(target: Log, named: Named) -> None:
     if not kept:
         return
     marks = {digest for _, digest in named}
-    marks.update(record.salt for record in _standing(target, named) if record.salt is not None)
+    marks.update(record.salt for record in _standing(target, named, end) if record.salt is not None)
     for path in kept:
         file = files.open_in_place(path)
         places = list(_marked(files, file, marks))

@@ -4,17 +4,17 @@ Beginning an erasure: what is asked is checked, made ready, and promised in a pe
 What happens then is in blanking.py; whoever holds the lock next finishes it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from os import urandom
 from typing import TYPE_CHECKING
 
 from ...chain import Draft, Record, link
 from ...codec import draft
-from ...entries import Json, Position, Receipt, Redaction
+from ...entries import Json, Position, Receipt
 from ...errors import NotErasable, NotFound, StoreFull
 from ...ids import SessionId
-from ...redacted import find_redactions
-from ...values import encode, parse
+from ...redacted import Target, find_redactions, redactions_of
+from ...values import parse
 from ..protocol import NEVER_ERASED
 from . import pending
 from .blanking import erase_job
@@ -26,12 +26,7 @@ if TYPE_CHECKING:
     from .core import FsCore
 
 _IDENTITY = ("format", "session_id", "forked_from", "compacted_from")
-_TARGETS_MAX = 5_000
-_REPLACEMENTS_BYTES_MAX = 4 * 1024 * 1024
 _CHUNK = 1024 * 1024
-
-Target = tuple[int, str, Mapping[str, Json] | None]
-"""Seq, digest, replacement."""
 
 
 def erase(
@@ -53,7 +48,7 @@ def erase(
         if not tip.is_born:
             raise NotFound(f"{target.name}: the session was never born")
         named = _checked(target, targets, replacements or {})
-        drafts = [draft(entry, urandom(16)) for entry in _redactions(named, reason, by)]
+        drafts = [draft(entry, urandom(16)) for entry in redactions_of(named, reason, by)]
         link(tip.head, 0, drafts)  # A limit is broken before anything is promised.
         # The redaction refers to records, which must not be less durable than it is.
         if not core.sync(target, target.written(tip.head, tip.tail.offset)):
@@ -120,27 +115,3 @@ def _with_identity(
     known = parse(body or b"{}")
     identity = {name: known[name] for name in _IDENTITY if name in known}
     return {**identity, **{n: v for n, v in replacement.items() if n not in _IDENTITY}}
-
-
-def _redactions(named: Sequence[Target], reason: str, by: str | None) -> Iterator[Redaction]:
-    """Give the entries of one append, each within the limits of a record."""
-    begin = size = 0
-    for index, (_, _, replacement) in enumerate(named):
-        added = 0 if replacement is None else len(encode(replacement))
-        if index - begin == _TARGETS_MAX or (
-            begin < index and size + added > _REPLACEMENTS_BYTES_MAX
-        ):
-            yield _redaction(named[begin:index], reason, by)
-            begin, size = index, 0
-        size += added
-    yield _redaction(named[begin:], reason, by)
-
-
-def _redaction(named: Sequence[Target], reason: str, by: str | None) -> Redaction:
-    replacements = {str(seq): given for seq, _, given in named if given is not None}
-    return Redaction(
-        [{"seq": seq, "digest": digest} for seq, digest, _ in named],
-        reason,
-        by,
-        replacements or None,
-    )

@@ -19,7 +19,7 @@ from ...entries import Recovery
 from ...errors import DurabilityLost, NotFound, SessionStoreError
 from ...scan import Tail
 from . import layout, pending
-from .blanking import finish_erase
+from .blanking import erase_in_front, finish_erase
 from .deletion import finish_delete
 from .finding import check_damage, holds, scan
 from .log import Log
@@ -149,6 +149,7 @@ def cut(target: Log, tip: Tip, cause: str) -> Recovery:
     """
     assert target.file is not None
     offset = tip.tail.offset
+    erasures = erase_in_front(target, offset, begun=cause == TORN)
     end = target.files.size(target.file)
     entry = keep(target.files, target.file, target.session_id, offset, end, cause=cause)
     drafts = [draft(entry, urandom(16))]
@@ -159,8 +160,8 @@ def cut(target: Log, tip: Tip, cause: str) -> Recovery:
         "blake3": entry.blake3,
         "drafts": pending.drafts_to_json(drafts),
     }
-    jobs = pending.load(target.files, target.session_id)
-    pending.save(target.files, target.session_id, [*jobs, job])
+    jobs = [*pending.load(target.files, target.session_id), job, *erasures]
+    pending.save(target.files, target.session_id, jobs)
     log.warning(
         "%s: %d bytes behind byte %d cut (%s), kept in %s",
         target.session_id,
@@ -169,7 +170,7 @@ def cut(target: Log, tip: Tip, cause: str) -> Recovery:
         cause,
         entry.quarantine,
     )
-    finish_jobs(target, [*jobs, job])
+    finish_jobs(target, jobs)
     return entry
 
 
