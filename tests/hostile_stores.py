@@ -11,7 +11,7 @@ from fs_tools import note
 from hostile_witness import scanned
 
 from session_store import blocking
-from session_store.chain import TRAIL_SIZE, check_named, erased_body, root_head
+from session_store.chain import TRAIL_SIZE, Invalid, check_line, check_named, erased_body, root_head
 from session_store.errors import SessionStoreError
 from session_store.redacted import Named, find_redactions
 from session_store.stores import ANY
@@ -106,18 +106,29 @@ def _take_in(data: bytes, state: str) -> None:
     assert "clean" == scanned(log, len(log))[0]
 
 
-def blanked(data: bytes, named: Named) -> bytes:
+def blanked(data: bytes, named: Named, *, begun: bool = False) -> bytes:
     """Return lines of a log with everything blank that is *named*, but a fork's start: nothing replaces it."""
     lines = []
     *whole, rest = data.split(b"\n")
     for line in filter(None, (*whole, rest)):
         record = check_named(line, ROOT)
         is_fork_start = record.seq == 0 and record.prev_hash != root_head(ROOT).hash
-        if (record.seq, record.digest) in named and not is_fork_start:
+        if (
+            (record.seq, record.digest) in named
+            and not is_fork_start
+            and not (begun and _holds(line))
+        ):
             size = len(line) - record.head_size - TRAIL_SIZE
             line = line[: record.head_size] + erased_body(size) + line[-TRAIL_SIZE:]  # noqa: PLW2901
         lines.append(line)
     return b"\n".join((*lines, b"") if not rest else lines)
+
+
+def _holds(line: bytes) -> bool:
+    try:
+        return check_line(line, ROOT).withheld is None
+    except Invalid:
+        return False
 
 
 def _salvage(data: bytes) -> None:
@@ -166,11 +177,11 @@ def _repair(data: bytes) -> str:
             for at in (end, *_ends(data, end))
             if scanned(data[:at], at, named)[:2] == ("clean", count)
         )
-    if state != "torn":  # What a redaction that is cut names is blank from now on.
-        named = find_redactions([data[end:]], ROOT)
-        data = blanked(data[:end], named) + data[end:]
-        if any(b'"digest":"%b","salt"' % digest in data[end:] for _, digest in named):
-            return "repaired, with a twin of what is erased"  # Blank in quarantine, too.
+    # What a redaction that is cut names is blank from now on.
+    named = find_redactions([data[end:]], ROOT)
+    data = blanked(data[:end], named, begun=state == "torn") + data[end:]
+    if any(b'"digest":"%b","salt"' % digest in data[end:] for _, digest in named):
+        return "repaired, with a twin of what is erased"  # Blank in quarantine, too.
     _check_mended(files, data)
     _check_clean(files, data, end)
     core.append(ROOT, [note()], expected=ANY, durability="os")
