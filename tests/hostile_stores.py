@@ -58,11 +58,15 @@ def run_recovery(data: bytes) -> str:
         assert (state, type(error).__name__) != ("clean", "Corrupt")
         assert data == kept(files)[layout.log_path(ROOT)], "an append that was refused wrote"
     else:
-        _check_mended(files, data)
         # An append looks at the end of a log alone: damage before that it cannot see.
         if state not in {"corrupt", "unsupported"}:
             assert receipt.seq >= count
-            _check_clean(files, data, end)
+            after, is_twin = _cut_at(data, end, begun=True)
+            _check_clean(files, after, end)
+            if not is_twin:
+                _check_mended(files, after)
+        elif not find_redactions([data], ROOT):
+            _check_mended(files, data)
     _take_in(data, state)
     _salvage(data)
     repaired = _repair(data)
@@ -177,15 +181,24 @@ def _repair(data: bytes) -> str:
             for at in (end, *_ends(data, end))
             if scanned(data[:at], at, named)[:2] == ("clean", count)
         )
-    # What a redaction that is cut names is blank from now on.
-    named = find_redactions([data[end:]], ROOT)
-    data = blanked(data[:end], named, begun=state == "torn") + data[end:]
-    if any(b'"digest":"%b","salt"' % digest in data[end:] for _, digest in named):
-        return "repaired, with a twin of what is erased"  # Blank in quarantine, too.
-    _check_mended(files, data)
-    _check_clean(files, data, end)
+    after, is_twin = _cut_at(data, end, begun=state == "torn")
+    _check_clean(files, after, end)
     core.append(ROOT, [note()], expected=ANY, durability="os")
+    if is_twin:
+        return "repaired, with a twin of what is erased"
+    _check_mended(files, after)
     return "repaired"
+
+
+def _cut_at(data: bytes, end: int, *, begun: bool) -> tuple[bytes, bool]:
+    """
+    Return *data* with everything blank in front of *end* that redactions behind it name.
+
+    And whether a twin of that, with its digest, stands behind: it is blank in quarantine, too.
+    """
+    named = find_redactions([data[end:]], ROOT)
+    twins = [digest for _, digest in named if b'"digest":"%b","salt"' % digest in data[end:]]
+    return blanked(data[:end], named, begun=begun) + data[end:], bool(twins)
 
 
 def _ends(data: bytes, before: int) -> Iterator[int]:
