@@ -152,6 +152,10 @@ class Corrupt(SessionStoreError):
         self.seq = seq
         self.why = why
 
+    def anew(self) -> "Corrupt":
+        """Return the same error, never raised: one that is kept would keep whatever its frames hold."""
+        return type(self)(self.path, line=self.line, offset=self.offset, seq=self.seq, why=self.why)
+
 
 class ChainBroken(Corrupt):
     """The line is well formed, but a hash or a link does not hold."""

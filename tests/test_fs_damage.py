@@ -1,5 +1,7 @@
 """Every kind of damage: what readers see, what an append and a repair do to the bytes."""
 
+import gc
+import logging
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from session_store.errors import ChainBroken, Corrupt, NotFound, Unsupported
 from session_store.ids import SessionId, new_session_id
 from session_store.stores import ANY
 from session_store.stores.fs.core import FsCore
+from session_store.stores.fs.layout import log_path
+from session_store.testing.faults import FaultyMemory
 
 SID = new_session_id()
 _FIRST, _HEAD = link(root_head(SID), 1_000, start(SID))
@@ -269,3 +273,23 @@ def test_reading_from_a_damaged_record_on_tells(tmp_path: Path) -> None:
         list(core.read(SID, 2))
     assert [3] == [r.seq for batch in core.read(SID, 3) for r in batch]
     assert [] == list(core.read(SID, 9))
+
+
+def test_damage_that_is_remembered_holds_no_file(caplog: pytest.LogCaptureFixture) -> None:
+    """Where it is, and why; a reader's error would keep its file open as long as the store."""
+    caplog.set_level(logging.CRITICAL, "session_store")
+    files = FaultyMemory()
+    core = FsCore(files)
+    core.create(SID, start(SID), durability="disk")
+    core.append(SID, [note(), note()], expected=ANY)
+    with files.frozen_names() as (nodes, _):
+        nodes[log_path(SID)].data[-300] ^= 1
+
+    other = FsCore(files)
+    with pytest.raises(Corrupt):
+        list(other.read(SID))
+    core.close()
+    gc.collect()
+    assert [] == list(files._paths.values())
+    with pytest.raises(Corrupt):
+        other.append(SID, [note()], expected=ANY)

@@ -333,7 +333,7 @@ class FsCore(FsReading):
     def saw(self, session_id: SessionId, damage: Corrupt) -> None:
         """Refuse appends from here on, until the damage is repaired."""
         target = self.log(session_id)
-        target.damage, target.damage_at = damage, None
+        target.damage, target.damage_at = damage.anew(), None
 
     def delete(self, session_id: SessionId) -> None:
         session_id = parse_session_id(session_id)

@@ -225,10 +225,10 @@ def check_damage(log: Log) -> None:
     found = log.files.stat(log.path)
     if found != log.damage_at:  # Somebody may have repaired it.
         error = scan(log, log.files.size(log.file))[0].error
-        log.damage = error if isinstance(error, Corrupt) else None
+        log.damage = error.anew() if isinstance(error, Corrupt) else None
         log.damage_at = found
     if log.damage is not None:
-        raise log.damage.with_traceback(None)
+        raise log.damage.anew()
 
 
 def _shown(position: Position) -> str:
