@@ -56,12 +56,19 @@ class Receipt:
 
 @frozen
 class SessionOrigin:
-    """Where a session's beginning came from; both None for a plain root."""
+    """Where a session's beginning came from; all None for a plain root."""
 
     forked_from: Position | None = None
     compacted_from: Position | None = None
+    salvaged_from: SessionId | None = None
     by_reference: bool = False
     """The log continues its parent's records instead of holding a copy."""
+
+    @property
+    def source(self) -> SessionId | None:
+        """The session whose records it holds, or continues."""
+        parent = self.forked_from or self.compacted_from
+        return self.salvaged_from or (None if parent is None else parent.session_id)
 
 
 @frozen
@@ -76,7 +83,12 @@ class SessionStart:
     history: Sequence[Json] | None = None
     forked_from: Mapping[str, Json] | None = None
     compacted_from: Mapping[str, Json] | None = None
+    salvaged_from: str | None = None
     labels: Mapping[str, Json] | None = None
+
+
+IDENTITY = ("format", "session_id", "forked_from", "compacted_from", "salvaged_from")
+"""Fields of a session_start that its replacement repeats: they lead to other sessions."""
 
 
 @frozen

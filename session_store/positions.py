@@ -1,8 +1,9 @@
 """Positions in JSON: how bodies and people name one record of one log."""
 
+from collections.abc import Mapping
 from typing import TypeGuard
 
-from .entries import EntryHash, Json, Position
+from .entries import EntryHash, Json, Position, SessionOrigin
 from .errors import InvalidId
 from .ids import parse_session_id
 from .values import parse
@@ -21,6 +22,27 @@ def parse_position(value: Json) -> Position | None:
         return Position(parse_session_id(session_id), seq, EntryHash(bytes.fromhex(hash_)))
     except InvalidId:
         return None
+
+
+def parse_origin(body: Mapping[str, Json]) -> SessionOrigin:
+    """Return where the *body* of a session_start says that it came from, as far as it says that in form."""
+    forked_from, compacted_from = (
+        parse_position(body.get(name)) for name in ("forked_from", "compacted_from")
+    )
+    try:
+        salvaged_from = parse_session_id(body.get("salvaged_from", ""))
+    except InvalidId:
+        salvaged_from = None
+    return SessionOrigin(forked_from, compacted_from, salvaged_from)
+
+
+def origin_from(body: bytes) -> SessionOrigin:
+    """Return what `parse_origin` finds in a JSON *body*, nothing if that does not parse."""
+    try:
+        value = parse(body)
+    except ValueError:
+        value = None
+    return parse_origin(value) if isinstance(value, dict) else SessionOrigin()
 
 
 def position_from(body: bytes, field: str) -> Position | None:

@@ -25,7 +25,7 @@ from .entries import (
 )
 from .errors import ChainBroken, Corrupt
 from .ids import SessionId
-from .positions import parse_position
+from .positions import parse_origin
 
 Body: TypeAlias = Mapping[str, Json]
 AnyRecord: TypeAlias = Record | HashedEntry
@@ -255,10 +255,10 @@ def _session_start(state: RestoredState, body: Body, session_id: SessionId, _: A
     config = state.config if config is None else _is(config, dict, "config")
     history = list(_items(body, "history")) if "history" in body else state.history
     labels = _is(body.get("labels", {}), dict, "labels")
-    if not state.origin.by_reference:
-        state.origin = SessionOrigin(
-            parse_position(body.get("forked_from")), parse_position(body.get("compacted_from"))
-        )
+    origin = parse_origin(body)
+    if state.origin.by_reference:
+        origin = evolve(state.origin, salvaged_from=origin.salvaged_from)
+    state.origin = origin
     state.system_prompt, state.config, state.history = prompt, config, history
     state.labels = _with_labels(state.labels, labels)
 

@@ -63,3 +63,27 @@ def harm_line(path: Path, seq: int, *, at: int = 150) -> None:
     line[at] ^= 1
     lines[seq] = bytes(line)
     path.write_bytes(b"".join(lines))
+
+
+SECRET = "hunter2-hunter2"
+
+
+async def told_secret(store: ss.Store, **start: Any) -> ss.Session:
+    """Return a session of two turns; what the user says in the second is SECRET (seq 7)."""
+    session = await talk(store, 1, **start)
+    await session.save_delta([user(SECRET)])
+    await session.save_delta([assistant("I see.")])
+    await session.save_turn_end(2)
+    return session
+
+
+async def found(store: ss.Store, session_id: ss.SessionId) -> list[tuple[str, int]]:
+    """Return what verify finds in a session that is whole."""
+    report = await ss.verify(store, session_id, parse=True)
+    assert report.level == "INTACT"
+    return [(finding.what, finding.seq) for finding in report.findings]
+
+
+async def raw(store: ss.Store, *ids: ss.SessionId) -> bytes:
+    """Return the bytes of logs."""
+    return b"".join([chunk for i in ids async for chunk in store.raw(i)])

@@ -1,5 +1,6 @@
 """Salvage and repair: what can still be read of a damaged log, and what is said of the rest."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,24 @@ async def test_a_lost_beginning_is_replaced_by_an_empty_one(
     state = await ss.restore(fs_store, (await ss.salvage(fs_store, session.id)).id)
 
     assert (None, ["question 1", "answer 1"]) == (state.system_prompt, texts(state))
+
+
+@pytest.mark.parametrize("lost", [0, 1, 6])
+async def test_what_is_salvaged_is_of_the_time_of_the_original(
+    fs_store: ss.FsStore, tmp_path: Path, lost: int
+) -> None:
+    """Also without a beginning, which is made anew."""
+    session = await talk(fs_store, 1)
+    original = await entries_of(fs_store, session.id)
+    expected = [(e.kind, e.ts) for e in original if e.seq not in (0, lost)]
+    await asyncio.sleep(0.01)
+    harm_line(log_path(tmp_path, session.id), lost)
+
+    salvaged = await ss.salvage(fs_store, session.id)
+
+    found = await entries_of(fs_store, salvaged.id)
+    assert expected == [(e.kind, e.ts) for e in found[1:] if e.kind != "extension"]
+    assert original[0].ts <= found[0].ts <= original[1].ts
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40])

@@ -8,13 +8,23 @@ from attrs import define, field
 
 from .. import blocking
 from ..codec import decode_body
-from ..entries import Json, Position
+from ..entries import Json, SessionOrigin
 from ..errors import Corrupt, NotFound, UnsafePath, Unsupported
 from ..ids import id_ts_ms
-from ..positions import parse_position
+from ..positions import parse_origin
 from ..stores.protocol import SessionInfo
 from .naming import short_ids
-from .output import emit, emit_json, from_log, json_text, label_text, size_text, table, timestamp
+from .output import (
+    emit,
+    emit_json,
+    from_log,
+    json_text,
+    label_text,
+    position_json,
+    size_text,
+    table,
+    timestamp,
+)
 from .readable import parts
 from .settings import Settings, store_command
 from .text import escape
@@ -31,8 +41,7 @@ class Glance:
     entries: int = 0
     labels: dict[str, Json] = field(factory=dict)
     first_words: str | None = None
-    forked_from: Position | None = None
-    compacted_from: Position | None = None
+    origin: SessionOrigin = field(factory=SessionOrigin)
     damage: Corrupt | Unsupported | UnsafePath | None = None
 
     @property
@@ -43,8 +52,7 @@ class Glance:
 
     def take(self, kind: str, body: dict[str, Json]) -> None:
         if kind == "session_start":
-            self.forked_from = parse_position(body.get("forked_from"))
-            self.compacted_from = parse_position(body.get("compacted_from"))
+            self.origin = parse_origin(body)
         elif kind == "user_input":
             items = body.get("items")
             said = [p.text for item in items for p in parts(item)] if type(items) is list else []
@@ -84,10 +92,11 @@ def command(settings: Settings, limit: int, is_all: bool, key: str | None) -> No
     List sessions, newest first.
 
     Times are UTC. ABOUT is the label `title` or the user's first words, and the
-    session's own labels; `<` names the session that it was forked or copied from.
+    session's own labels; `<` names the session that it was forked, copied or salvaged from.
 
     JSON: {"sessions": [{session_id, started_ms, modified_ms, entries, size,
-    trace_size, title, labels, forked_from, compacted_from, damage}], "more"}
+    trace_size, title, labels, forked_from, compacted_from, salvaged_from,
+    damage}], "more"}
     """
     with settings.open() as store:
         wanted = None if key is None else store.find(key)
@@ -112,8 +121,10 @@ def command(settings: Settings, limit: int, is_all: bool, key: str | None) -> No
 
 def _row(name: str, seen: Glance) -> list[str]:
     started = timestamp(id_ts_ms(seen.info.session_id))[:16]
-    source = seen.forked_from or seen.compacted_from
-    about = [] if source is None else [f"<{source.session_id[:13]}:{source.seq}"]
+    parent = seen.origin.forked_from or seen.origin.compacted_from
+    about = [] if parent is None else [f"<{parent.session_id[:13]}:{parent.seq}"]
+    if seen.origin.salvaged_from is not None:
+        about = [f"<{seen.origin.salvaged_from[:13]}"]
     if seen.damage is not None:
         about.append(_DAMAGE.get(type(seen.damage), "DAMAGED"))
     if seen.title:
@@ -133,7 +144,8 @@ def _json(seen: Glance) -> Json:
         "trace_size": info.trace_size,
         "title": from_log(seen.title),
         "labels": from_log(seen.labels),
-        "forked_from": None if seen.forked_from is None else seen.forked_from.to_json(),
-        "compacted_from": None if seen.compacted_from is None else seen.compacted_from.to_json(),
+        "forked_from": position_json(seen.origin.forked_from),
+        "compacted_from": position_json(seen.origin.compacted_from),
+        "salvaged_from": seen.origin.salvaged_from,
         "damage": None if seen.damage is None else json_text(str(seen.damage)),
     }

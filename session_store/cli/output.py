@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import click
 import orjson
 
-from ..entries import Json
+from ..entries import Json, Position
 from ..errors import LimitExceeded
 from ..values import encode
 from .failures import NEGATIVE, Failure, has_colours
@@ -105,6 +105,11 @@ def size_text(size: int) -> str:
         return f"{size} B"
     power = min((size.bit_length() - 1) // 10, 4)
     return f"{size / 1024**power:.1f} {' KMGT'[power]}iB"
+
+
+def position_json(position: Position | None) -> Json:
+    """Return a position for `--json`."""
+    return None if position is None else position.to_json()
 
 
 def counted(count: int, noun: str) -> str:

@@ -161,6 +161,8 @@ def _start_summary(body: Mapping[str, Json]) -> str:
         if isinstance(source, dict):
             words = name.replace("_", " ")
             told.append(f"{words} {source.get('session_id')}:{source.get('seq')}")
+    if isinstance(source := body.get("salvaged_from"), str):
+        told.append(f"salvaged from {source[:100]}")
     history = body.get("history")
     if _is_list(history) and history:
         told.append(f"{len(history)} items")

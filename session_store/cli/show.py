@@ -88,6 +88,8 @@ def _show_start(entry: HashedEntry, *, full: bool) -> None:
         if isinstance(source, dict):
             words = name.replace("_", " ")
             _note(f"  {words} {source.get('session_id')} at seq {source.get('seq')}")
+    if isinstance(source := body.get("salvaged_from"), str):
+        _note(f"  salvaged from {source}")
     if labels := label_text(body.get("labels")):
         _note(f"  labels {labels}", is_escaped=True)
     if isinstance(prompt := body.get("system_prompt"), str):

@@ -7,7 +7,7 @@ from ..entries import Json, Position
 from ..session.points import Point
 from ..state import RestoredState
 from .naming import AT, ID, find_session
-from .output import columns, emit, emit_json, from_log, label_text, paint, timestamp
+from .output import columns, emit, emit_json, from_log, label_text, paint, position_json, timestamp
 from .readable import compact
 from .settings import Settings, store_command
 from .text import escape, shorten, wrap
@@ -60,6 +60,7 @@ def _facts(state: RestoredState) -> list[tuple[str, str]]:
         ("hash", state.head.hash.hex()),
         ("forked from", _position(state.origin.forked_from)),
         ("compacted from", _position(state.origin.compacted_from)),
+        ("salvaged from", state.origin.salvaged_from or ""),
         ("labels", label_text(state.labels)),
         ("begun", f"{timestamp(state.started_ts)} UTC"),
         ("last entry", f"{timestamp(state.last_ts)} UTC"),
@@ -87,8 +88,9 @@ def state_json(state: RestoredState) -> Json:
         "session_id": state.session_id,
         "head": state.head.to_json(),
         "origin": {
-            "forked_from": _position_json(origin.forked_from),
-            "compacted_from": _position_json(origin.compacted_from),
+            "forked_from": position_json(origin.forked_from),
+            "compacted_from": position_json(origin.compacted_from),
+            "salvaged_from": origin.salvaged_from,
             "by_reference": origin.by_reference,
         },
         "system_prompt": from_log(state.system_prompt),
@@ -97,7 +99,7 @@ def state_json(state: RestoredState) -> Json:
         "history": from_log(state.history),
         "turn_count": from_log(state.turn_count),
         "turns": [position.to_json() for position in state.turns],
-        "open_run": _position_json(state.open_run),
+        "open_run": position_json(state.open_run),
         "open_calls": from_log(state.open_calls),
         "last_run_interrupted": state.last_run_interrupted,
         "usage": from_log({"own": asdict(state.own_usage), "total": asdict(state.total_usage)}),
@@ -113,7 +115,3 @@ def state_json(state: RestoredState) -> Json:
         "started_ms": state.started_ts,
         "last_ms": state.last_ts,
     }
-
-
-def _position_json(position: Position | None) -> Json:
-    return None if position is None else position.to_json()

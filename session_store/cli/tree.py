@@ -21,12 +21,13 @@ _DEPTH_SHOWN = 12
 @click.argument("text", metavar="[ID]", required=False, shell_complete=complete_id)
 def command(settings: Settings, text: str | None) -> None:
     """
-    Show who was forked from whom. Copies and compactions count, oldest come first.
+    Show who was forked from whom. Copies, compactions and what was salvaged count; oldest
+    come first.
 
     With ID, only its family: from its oldest ancestor down.
 
-    JSON: {"sessions": [{session_id, parent, by_reference, depth, damaged}]},
-    each after its parent
+    JSON: {"sessions": [{session_id, parent, salvaged_from, by_reference, depth,
+    damaged}]}, each after the session that it came from
     """
     with settings.open() as store:
         wanted = None if text is None else find_session(store, text)
@@ -90,6 +91,9 @@ def _print(
     told += [timestamp(id_ts_ms(family.session_id))[:16]]
     if family.origin is None:
         told.append("DAMAGED")
+    elif family.origin.salvaged_from is not None:
+        source = family.origin.salvaged_from
+        told.append(f"salvaged from {names.get(source, source)}")
     elif family.parent is not None:
         how = "at" if family.origin.by_reference else "copied at"
         owner = names.get(family.parent.session_id, family.parent.session_id)
@@ -105,6 +109,7 @@ def _json(family: Family, depth: int) -> Json:
     return {
         "session_id": family.session_id,
         "parent": None if family.parent is None else family.parent.to_json(),
+        "salvaged_from": None if family.origin is None else family.origin.salvaged_from,
         "by_reference": family.origin is not None and family.origin.by_reference,
         "depth": depth,
         "damaged": family.origin is None,

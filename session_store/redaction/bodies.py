@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from ..chain import TRAIL_SIZE, Draft, Invalid, Record, body_digest, check_line, mask_digest
-from ..entries import KINDS, Json
+from ..entries import IDENTITY, KINDS, Json
 from ..errors import InvalidInput
 from ..ids import SessionId
 from ..limits import LINE_BYTES_MAX
@@ -22,7 +22,6 @@ from .rules import Deadline, OutOfTime, Rules
 from .spans import UNSCANNED, Confidence, marker
 from .walk import Edit, Kept, NotJson, Path, edits_of
 
-_IDENTITY = frozenset({"format", "session_id", "forked_from", "compacted_from"})
 _UNTOUCHED = frozenset({"recovery", "seal"})
 _CLOSED = marker(UNSCANNED)
 # Escapes that could hide what is looked for: of ASCII, of a slash; and what is wrapped.
@@ -47,13 +46,13 @@ class Found(NamedTuple):
 
 
 def _kept_of_start(path: Path) -> bool:
-    return path[0] in _IDENTITY
+    return path[0] in IDENTITY
 
 
 def _kept_of_redaction(path: Path) -> bool:
     if path[0] == "targets":
         return True
-    return path[:2] == ("replacements", "0") and len(path) > 2 and path[2] in _IDENTITY
+    return path[:2] == ("replacements", "0") and len(path) > 2 and path[2] in IDENTITY
 
 
 _KEPT: dict[str, Kept] = {"session_start": _kept_of_start, "redaction": _kept_of_redaction}
@@ -184,13 +183,13 @@ def refuse_secrets(lines: bytes, session_id: SessionId, rules: Rules) -> None:
 
 
 def _shut(kind: str, name: str, value: Json) -> Json:
-    if (kind == "session_start" and name in _IDENTITY) or name == "targets":
+    if (kind == "session_start" and name in IDENTITY) or name == "targets":
         return value
     if name == "replacements":
         start = value.get("0") if isinstance(value, dict) else None
         if not isinstance(start, dict):
             return {}
-        return {"0": {key: start[key] for key in start if key in _IDENTITY}}
+        return {"0": {key: start[key] for key in start if key in IDENTITY}}
     if isinstance(value, str):
         return _CLOSED.decode()
     if isinstance(value, dict):

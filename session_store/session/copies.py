@@ -1,5 +1,5 @@
 """
-Copies of entries in other sessions: of one that was copied, flattened or compacted.
+Copies of entries in other sessions: of one that was copied, flattened, compacted or salvaged.
 
 Rules of this module:
   * A copied record has kind, time and body of its source, byte for byte, under a salt of its own.
@@ -154,7 +154,11 @@ async def _holders(
             continue
         except (Corrupt, Unsupported, UnsafePath):
             unsearched.append(info.session_id)
-    copies = [one for one in sorted(origins) if not origins[one].by_reference]
+    copies = [
+        session_id
+        for session_id, found in sorted(origins.items())
+        if not found.by_reference or found.salvaged_from is not None
+    ]
     related = [(one, _descends(one, owner, origins)) for one in copies]
     return [(one, is_certain) for one, is_certain in related if is_certain is not None]
 
@@ -168,11 +172,10 @@ def _descends(
         if session_id not in origins:
             return False
         seen.add(session_id)
-        found = origins[session_id]
-        parent = found.forked_from or found.compacted_from
-        if parent is None:
+        source = origins[session_id].source
+        if source is None:
             return None
-        session_id = parent.session_id
+        session_id = source
         if session_id == owner:
             return True
     return None  # What copies claim may lead in a ring.

@@ -60,15 +60,15 @@ async def erase(
     it, and so for all forks of that log. Of a range and a predicate, entries that are
     erased already, or never are (redaction, seal, recovery), are passed over.
 
-    Copies (`copy=True`, `flatten`, compaction) of the session and of what descends from it
-    are searched for the same bodies, and their first records for the same items. A salvaged
-    session, and a copy that is being made meanwhile, are not found. What a state, a cache or
-    a backup holds outside the store is not reached, nor what a drive keeps of old blocks.
+    Copies (`copy=True`, `flatten`, compaction, `salvage`) of the session and of what descends
+    from it are searched for the same bodies, and their first records for the same items. A copy
+    that is being made meanwhile is not found. What a state, a cache or a backup holds outside
+    the store is not reached, nor what a drive keeps of old blocks.
 
     Args:
         reason, by: Why, and who wanted it; they stay in the log, so name no secret.
         replacement: The body that is given out instead. That of a session_start keeps its
-            format, session_id, forked_from and compacted_from.
+            format, session_id, forked_from, compacted_from and salvaged_from.
         with_copies: Erase the copies too, before the entries themselves: if something goes
             wrong in between, the same call finds the rest.
         with_trace: The trace's events of the turns in which the entries stand go too; the

@@ -55,7 +55,7 @@ class Family:
 
     Attributes:
         origin: None if the beginning of the log is damaged.
-        children: Sessions that name it as their source (forks, copies, compactions), oldest first.
+        children: Sessions that name it as their source, whichever way, oldest first.
     """
 
     session_id: SessionId
@@ -99,7 +99,8 @@ async def tree(store: Store) -> list[Family]:
 
 
 def _parent(family: Family, families: Mapping[SessionId, Family]) -> Family | None:
-    return None if family.parent is None else families.get(family.parent.session_id)
+    source = None if family.origin is None else family.origin.source
+    return None if source is None else families.get(source)
 
 
 def _is_in_ring(family: Family, families: Mapping[SessionId, Family]) -> bool:

@@ -38,10 +38,10 @@ async def salvage(store: Store, session_id: SessionId) -> Session:
     Make a new session of all records of a damaged log that hold by themselves.
 
     The original is not changed; what was salvaged from these very bytes before is found,
-    not made again. Extensions of the domain SALVAGED say what was left out and what is
-    missing; records behind a gap stand for themselves: that nothing is missing between
-    them is no longer proven. Of a fork by reference whose beginning and parent hold, the
-    new session is such a fork too; of any other it is a root.
+    not made again. The first entry names the original; extensions of the domain SALVAGED say
+    what was left out and what is missing. Records behind a gap stand for themselves: that
+    nothing is missing between them is no longer proven. Of a fork by reference whose
+    beginning and parent hold, the new session is such a fork too; of any other it is a root.
 
     Raises:
         NotFound: No such log, or nothing in it can be read.
@@ -98,15 +98,20 @@ class _Copy:
 
     async def appends(self) -> AsyncIterator[list[Draft]]:
         named = await self._store.redactions(self._session_id)
+        lead: Gap | None = None  # The first record behind it says from when the new session is.
         async for found in read_pieces(self._store, self._session_id):
-            is_first = self._records + self._gaps == 0
             if isinstance(found, Gap):
                 self._gaps += 1
-                drafts = start_drafts(self._child, SessionStartState()) if is_first else []
-                yield [*drafts, self._note(offset=found.offset, length=found.length)]
+                if self._last is None:
+                    lead = found
+                else:
+                    yield [self._gap(found, self._last.ts)]
             elif self._seqs.find(found.seq):
                 self._records += 1
-                yield self._copied(found, named, is_first=is_first)
+                is_first = self._last is None
+                if is_first and lead is not None:
+                    yield [*self._start(found.ts), self._gap(lead, found.ts)]
+                yield self._copied(found, named, is_first=is_first and lead is None)
                 self._last = found
             else:
                 yield [self._left_out(found, why="this seq was there before")]
@@ -123,9 +128,10 @@ class _Copy:
         body = named.get((record.seq, record.digest)) if withheld else record.body
         content = _object(body)
         if record.kind == "session_start" and is_first:
-            first = {**(content or {"format": 1}), "session_id": self._child}
+            ids = {"session_id": self._child, "salvaged_from": self._session_id}
+            first = {**(content or {"format": 1}), **ids}
             return [draft(UnknownEntry("session_start", first), urandom(16), record.ts)]
-        before = start_drafts(self._child, SessionStartState(), ts=record.ts) if is_first else []
+        before = self._start(record.ts) if is_first else []
         if not self._follows(record):
             why = "does not follow the record before it"
             before.append(self._note(record.ts, seq=record.seq, why=why))
@@ -133,6 +139,13 @@ class _Copy:
             return [*before, self._left_out(record)]
         assert body is not None
         return [*before, make_draft(record.kind, body, urandom(16), record.ts)]
+
+    def _gap(self, gap: Gap, ts: int) -> Draft:
+        return self._note(ts, offset=gap.offset, length=gap.length)
+
+    def _start(self, ts: int) -> list[Draft]:
+        source = self._session_id
+        return start_drafts(self._child, SessionStartState(), salvaged_from=source, ts=ts)
 
     def _follows(self, record: Record) -> bool:
         """Return whether *record* may stand behind the last one that was found; a gap excuses it."""

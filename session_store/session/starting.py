@@ -26,6 +26,7 @@ def start_drafts(
     *,
     forked_from: Position | None = None,
     compacted_from: Position | None = None,
+    salvaged_from: SessionId | None = None,
     ts: int | None = None,
     inherits: bool = False,
 ) -> list[Draft]:
@@ -45,6 +46,7 @@ def start_drafts(
         history=None if inherits else [_plain(item) for item in start.history],
         forked_from=None if forked_from is None else forked_from.to_json(),
         compacted_from=None if compacted_from is None else compacted_from.to_json(),
+        salvaged_from=salvaged_from,
         labels=start.labels or None,
     )
     return [draft(e, urandom(16), ts) for e in _within_lines(entry)]
@@ -75,6 +77,7 @@ def _within_lines(entry: SessionStart) -> Sequence[LogEntry]:
         history=[],
         forked_from=entry.forked_from,
         compacted_from=entry.compacted_from,
+        salvaged_from=entry.salvaged_from,
         labels=entry.labels,
     )
     return [first, *(HistoryContinued(group) for group in groups)]

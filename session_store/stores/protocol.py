@@ -246,7 +246,8 @@ class Store(Protocol):
         Args:
             reason, by: Why, and who wanted it; they stay in the log.
             replacements: seq -> the body that is given out instead. That of a session_start
-                keeps its format, session_id, forked_from and compacted_from, whatever is given.
+                keeps its format, session_id, forked_from, compacted_from and salvaged_from, whatever
+                is given.
             turns: Turns whose events in the trace go too.
 
         Raises:

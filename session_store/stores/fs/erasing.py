@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...chain import Draft, Record, link
 from ...codec import draft
-from ...entries import Json, Position, Receipt
+from ...entries import IDENTITY, Json, Position, Receipt
 from ...errors import NotErasable, NotFound, StoreFull
 from ...ids import SessionId
 from ...redacted import Target, find_redactions, redactions_of
@@ -25,7 +25,6 @@ from .tip import find_seqs
 if TYPE_CHECKING:
     from .core import FsCore
 
-_IDENTITY = ("format", "session_id", "forked_from", "compacted_from")
 _CHUNK = 1024 * 1024
 
 
@@ -113,5 +112,5 @@ def _with_identity(
         chunks = (target.read(min(_CHUNK, end - at), at) for at in range(0, end, _CHUNK))
         body = find_redactions(chunks, target.session_id).get((0, record.digest))
     known = parse(body or b"{}")
-    identity = {name: known[name] for name in _IDENTITY if name in known}
-    return {**identity, **{n: v for n, v in replacement.items() if n not in _IDENTITY}}
+    identity = {name: known[name] for name in IDENTITY if name in known}
+    return {**identity, **{n: v for n, v in replacement.items() if n not in IDENTITY}}

@@ -14,7 +14,7 @@ from ...entries import Position, SessionOrigin
 from ...errors import ChainBroken, Corrupt, NotFound, Unsupported
 from ...ids import SessionId
 from ...limits import APPEND_BYTES_MAX, LINE_BYTES_MAX
-from ...positions import position_from
+from ...positions import origin_from
 from ...redacted import Named, RedactionSearch, find_redactions, withhold
 from ...scan import Scanner
 from . import layout
@@ -133,14 +133,12 @@ class Reader:
             first, parent = self._first({})
         except Corrupt:  # Or a fork whose first record was erased: its replacement tells.
             first, parent = self._first(self.redactions())
-        if parent is not None:
-            return SessionOrigin(parent, by_reference=True)
         if first.withheld == "erased":
             first = withhold(first, self.redactions())
-        forked_from, compacted_from = (
-            position_from(first.body or b"{}", name) for name in ("forked_from", "compacted_from")
-        )
-        return SessionOrigin(forked_from, compacted_from)
+        origin = origin_from(first.body or b"{}")
+        if parent is None:
+            return origin
+        return SessionOrigin(parent, salvaged_from=origin.salvaged_from, by_reference=True)
 
     def _first(self, named: Named) -> tuple[Record, Position | None]:
         scanner = self.scanner(root_head(self.session_id), 0, named)
