@@ -19,6 +19,7 @@ from session_store.stores.face import InlineFace
 from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.stores.memory import MemoryFiles
+from session_store.stores.protocol import NEVER_ERASED
 from session_store.testing.story import ROOT
 
 
@@ -111,17 +112,14 @@ def _take_in(data: bytes, state: str) -> None:
 
 
 def blanked(data: bytes, named: Named, *, begun: bool = False) -> bytes:
-    """Return lines of a log with everything blank that is *named*, but a fork's start: nothing replaces it."""
+    """Return lines of a log with what is *named* blank, but a fork's start and what never is erased."""
     lines = []
     *whole, rest = data.split(b"\n")
     for line in filter(None, (*whole, rest)):
         record = check_named(line, ROOT)
         is_fork_start = record.seq == 0 and record.prev_hash != root_head(ROOT).hash
-        if (
-            (record.seq, record.digest) in named
-            and not is_fork_start
-            and not (begun and _holds(line))
-        ):
+        stays = is_fork_start or record.kind in NEVER_ERASED or (begun and _holds(line))
+        if (record.seq, record.digest) in named and not stays:
             size = len(line) - record.head_size - TRAIL_SIZE
             line = line[: record.head_size] + erased_body(size) + line[-TRAIL_SIZE:]  # noqa: PLW2901
         lines.append(line)

@@ -149,6 +149,20 @@ def test_the_first_record_of_a_fork_is_not_blanked_if_nothing_tells_its_parent(
         core.append(child.session_id, [note()], expected=ANY)
 
 
+def test_a_redaction_is_not_blanked_whoever_wants_it() -> None:
+    """What it has erased is erased by it alone."""
+    story = told().redact(2).redact(7).erase(2, end=9)
+    replica = FaultyMemory()
+    FsCore(replica).append_lines(story.session_id, story.data)
+    repaired = device(damaged(told().redact(2).append(TurnEnd(1)).redact(7).erase(2), 8))
+    FsCore(repaired).repair(story.session_id)
+
+    for files in (replica, repaired):
+        found = findings(FsCore(files), story.session_id)
+        assert {("erased", 2), ("erasure-unfinished", 7)} >= set(found)
+        assert story.lines[7] in tree(files)[layout.log_path(story.session_id)]
+
+
 @pytest.mark.parametrize("tear_at", [None, 1, 300])
 def test_a_repair_killed_at_any_call_is_finished_by_the_next_one(tear_at: int | None) -> None:
     """By death, by death in a write, by a power cut: erased is what was erased."""

@@ -21,6 +21,7 @@ from ...ids import SessionId
 from ...redacted import Named, find_redactions, named_by, redactions_of
 from ...scan import check_origin
 from ...values import parse
+from ..protocol import NEVER_ERASED
 from . import layout, pending
 from .files import Files, OpenFile
 from .finding import holds
@@ -163,25 +164,29 @@ def blank(target: Log, named: Named, end: int, *, turns: Collection[int] = ()) -
 
 
 def _standing(target: Log, named: Named, end: int) -> Iterator[Record]:
-    """
-    Give the records that are *named*, stand in the log up to byte *end*, and are not blank.
-
-    Not a fork's first one that nothing replaces: no reader would know its parent any more.
-    """
+    """Give the records that are *named*, stand in the log up to byte *end*, are not blank and may be."""
     wanted = dict(sorted(named))
     found = find_seqs(target.read, end, target.session_id, wanted, target.name)
     for record in found:
         if record is None or (record.seq, record.digest) not in named or is_blank(record):
             continue
-        if record.seq == 0:
-            try:
-                check_origin(record.prev_hash, target.session_id, named[0, record.digest])
-            except Invalid as invalid:
-                log.warning(
-                    "%s: not erased: its replacement does not do (%s)", target.name, invalid
-                )
-                continue
-        yield record
+        why = _why_not(record, target.session_id, named[record.seq, record.digest])
+        if why is None:
+            yield record
+        else:
+            log.warning("%s: record %d is not erased: %s", target.name, record.seq, why)
+
+
+def _why_not(record: Record, session_id: SessionId, replacement: bytes | None) -> str | None:
+    """Say why *record* stays as it is, whatever another program's redaction wants: the log would not hold."""
+    if record.kind in NEVER_ERASED:
+        return f"a {record.kind} never is"
+    if record.seq == 0:
+        try:
+            check_origin(record.prev_hash, session_id, replacement)
+        except Invalid as invalid:
+            return f"its replacement does not do ({invalid})"
+    return None
 
 
 def _overwrite(files: Files, file: OpenFile, offset: int, data: bytes, name: str) -> None:
