@@ -4,13 +4,14 @@ import base64
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
 import pytest
 from attrs import evolve
 from cli_tools import Cli
-from mask_tools import RULES, TOKEN, alnum, bytes_below, masked_text
+from mask_tools import RULES, TOKEN, alnum, bytes_below, masked, masked_text
 
 import session_store as ss
 from session_store import InvalidInput, blocking
@@ -103,11 +104,15 @@ def test_what_cannot_be_linear_is_refused(pattern: str) -> None:
 
 def test_a_pattern_too_large_to_be_fast_is_refused() -> None:
     """One search of it takes seconds, and cannot be interrupted; half of it is taken."""
+    start = time.thread_time()
     assert custom_rule("x", "[a-z]{1,1000}" * 4 + "!")
     with pytest.raises(InvalidInput, match="repeats need smaller bounds"):
         custom_rule("x", "[a-z]{1,1000}" * 8 + "!")
     with pytest.raises(InvalidInput, match="repeats need smaller bounds"):
         default_rules(allow=["[a-z]{1,1000}" * 8 + "!"])
+    with pytest.raises(InvalidInput, match="too large"):
+        custom_rule("x", "[a-z]{1,1000}" * 200)
+    assert time.thread_time() - start < 10
 
 
 GO = {
@@ -141,12 +146,14 @@ def test_patterns_of_gitleaks_mean_what_they_mean_there(pattern: str) -> None:
 
 
 def test_no_byte_hides_a_secret() -> None:
-    """A pattern goes over bytes that are no UTF-8, a lone surrogate for instance."""
+    """A pattern goes over bytes that are no UTF-8: a lone surrogate, and any other."""
     rules = Rules((custom_rule("acme", r"acme_\S{8,}"),))
+    wrapped = base64.b64encode(b"acme_x7k2\xffq9w4m1").decode()
 
     out = mask_body("run_errored", rb'{"message":"acme_x7k2\ud800q9w4m1"}', rules)
 
     assert b'{"message":"[REDACTED:acme]"}' == out
+    assert ["[REDACTED:acme]"] == masked([{"$ss": ["bytes", wrapped]}], rules)
 
 
 def test_an_allowed_place_is_seen_wherever_it_stands() -> None:
@@ -212,12 +219,28 @@ def test_a_look_says_what_could_not_be_looked_through() -> None:
     assert [("unscanned", "definite", (), len(body))] == find_in_body("run_errored", body, SLOW)
 
 
-def test_a_single_window_is_left_when_its_time_is_over() -> None:
-    """Not at its end only: it takes a tenth of a second, a hundred times what it is given."""
-    rules = evolve(SLOW, seconds_per_mib=0.001)
+def test_time_is_looked_at_in_each_window_and_behind_each_match() -> None:
+    """Matches that each look as far as the window's end may be many, windows too."""
+    rule = custom_rule("slow", "z")
+    looks: list[None] = []
 
-    with pytest.raises(OutOfTime):
-        rules.find(b"z" * 4096)
+    found = list(rule.find(b"z" * 50, b"z" * 50, lambda: looks.append(None)))
+    assert len(found) == 50 < len(looks)
+    looks.clear()
+    assert [] == list(rule.find(b"a" * 90_000, b"a" * 90_000, lambda: looks.append(None)))
+    assert len(looks) > 90_000 // 8192
+
+
+def test_one_set_of_rules_serves_any_threads() -> None:
+    """At once, each with a text of its own."""
+    rules = Rules((custom_rule("acme", "acme_([a-z0-9]{8})"),))
+    texts = [f"{'-' * n}acme_x7k2q9w{n % 10} {TOKEN}" for n in range(400)]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda text: masked_text(text, rules), texts))
+
+    expected = "acme_[REDACTED:acme] [REDACTED:github-token]"
+    assert ["-" * n + expected for n in range(400)] == found
 
 
 def test_an_allow_list_takes_its_time_from_the_same_body() -> None:
