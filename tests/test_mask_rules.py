@@ -1,14 +1,10 @@
-"""Rules of a team's own: TOML, Go's patterns, and those that would explode."""
-
-import re
-import time
+"""Rules of a team's own: TOML, what is refused, and where windows end."""
 
 import pytest
 from mask_tools import RULES, alnum, masked_text
 
 from session_store import InvalidInput
 from session_store.redaction import custom_rule, load_rules
-from session_store.redaction.patterns import compile_pattern
 from session_store.redaction.rules import Rules
 
 TEAM = """
@@ -28,7 +24,7 @@ entropy = 2.5
 stopwords = ["sample"]
 [[rules.allowlists]]
 regexTarget = "line"
-regexes = ['''# ok$''']
+regexes = ['''# ok$''', '''^skip''']
 [[rules.allowlists]]
 condition = "AND"
 paths = ['''\\.lock$''']
@@ -42,6 +38,11 @@ path = '''\\.p12$'''
 SEEN = {
     "found": ("acme: acme_x7k2q9w4", "acme: [REDACTED:acme-token]"),
     "its line is allowed": ("acme: acme_x7k2q9w4 # ok\nnext",) * 2,
+    "the beginning of its line is allowed": ("a\nskip acme: acme_x7k2q9w4\nnext",) * 2,
+    "another line is allowed": (
+        "skip\nacme: acme_x7k2q9w4\n",
+        "skip\nacme: [REDACTED:acme-token]\n",
+    ),
     "too even": ("acme: acme_aaaaaaaaaa",) * 2,
     "a stop word": ("acme: acme_sample_x7k2",) * 2,
     "allowed for all": ("acme: acme_test_x7k2q9",) * 2,
@@ -82,41 +83,6 @@ def test_what_is_no_rule_is_refused(text: str, why: str) -> None:
         load_rules(text, source="team.toml")
 
 
-EXPLOSIVE = ["(a+)+$", "(a|aa)+$", "(?:a*)*b", "(?:x?a+)*c", "((?:ab?)+)+", "(?:(?:a|b)c?){3,}"]
-
-
-@pytest.mark.parametrize("pattern", EXPLOSIVE)
-def test_patterns_that_explode_are_refused(pattern: str) -> None:
-    """When the rule is made, with what to change."""
-    with pytest.raises(InvalidInput, match="may take exponential time"):
-        custom_rule("x", pattern)
-
-
-HARMLESS = [r"(?:\.[A-Za-z]\w+)+", r"a+b+", r"(?:ab){2,}", r"(?:a|b){1,16}", r"x(?:-[0-9]{2})*"]
-
-
-@pytest.mark.parametrize("pattern", HARMLESS)
-def test_patterns_that_do_not_are_taken(pattern: str) -> None:
-    assert custom_rule("x", pattern).pattern.pattern == pattern.encode()
-
-
-GO = {
-    r"[[:alnum:]]+\z": ("a1", True),
-    "a(?i)bc": ("aBC", True),
-    "a(?i)bc|X": ("x", True),
-    "(?:a(?i)b)c": ("aBC", False),
-    "a(?i)b|c[|)]": ("C|", True),
-}
-
-
-@pytest.mark.parametrize("pattern", GO)
-def test_patterns_of_go_mean_the_same(pattern: str) -> None:
-    """Ends, classes, and flags that hold from the middle on."""
-    text, matches = GO[pattern]
-
-    assert matches is (compile_pattern(pattern, "x").search(text.encode()) is not None)
-
-
 def test_a_match_is_whole_wherever_windows_end() -> None:
     """Every offset around the middle and the end of a window."""
     secret = f"acme_{alnum(40)}"
@@ -124,21 +90,3 @@ def test_a_match_is_whole_wherever_windows_end() -> None:
 
     for at in [*range(4040, 4110), *range(8130, 8200)]:
         assert " " * at + "[REDACTED:acme]." == masked_text(f"{' ' * at}{secret}.", rules)
-
-
-def test_a_slow_rule_ends_in_its_time_and_fails_closed() -> None:
-    """Of quadratic cost; nothing of what it did not look through is passed on."""
-    rules = Rules((custom_rule("slow", "x+y"),), seconds_per_mib=0.05)
-    start = time.process_time()
-
-    found = rules_close(rules, b"x" * 40_000)
-
-    assert found
-    assert time.process_time() - start < 20
-
-
-def rules_close(rules: Rules, text: bytes) -> bool:
-    from session_store.redaction.bodies import mask_body
-
-    out = mask_body("run_errored", b'{"message":"%b"}' % text, rules)
-    return b"[REDACTED:unscanned]" in out and re.search(rb"xx", out) is None

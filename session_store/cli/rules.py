@@ -13,7 +13,7 @@ RULES_OPTION = click.option(
     "rules_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Rules beside the built-in ones, as TOML in gitleaks' manner.",
+    help="Rules beside the built-in ones, as TOML in gitleaks' manner; needs session-store[mask].",
 )
 
 

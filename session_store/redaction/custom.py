@@ -1,22 +1,21 @@
 """
 Rules that a team brings along: a regular expression, words that must be near, checks.
 
-A text is searched in windows, so that a pattern of quadratic cost costs little, and time is
-looked at between them. A match longer than half a window may be cut short.
+A text is searched in windows, and time is looked at between them and behind each match. A match
+longer than half a window may be cut short.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 from attrs import frozen
 
 from ..errors import InvalidInput
-from .patterns import compile_pattern
+from .patterns import HALF_BYTES, WINDOW_BYTES, CheckTime, Pattern, Place, compile_pattern
 from .plausible import entropy
 from .spans import Confidence, Span
 
-WINDOW_BYTES = 8192
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -24,19 +23,22 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 class Allowed:
     """What a rule lets through: where *pattern* is found in the secret, its match, or its line."""
 
-    pattern: re.Pattern[bytes]
+    pattern: Pattern
     target: Literal["secret", "match", "line"] = "secret"
 
-    def lets_through(self, text: bytes, found: re.Match[bytes], value: bytes) -> bool:
+    def lets_through(self, text: bytes, place: Place, check_time: CheckTime) -> bool:
+        return self.pattern.is_in(text[slice(*self._looked_at(text, place))], check_time)
+
+    def _looked_at(self, text: bytes, place: Place) -> tuple[int, int]:
         if self.target == "secret":
-            return self.pattern.search(value) is not None
-        if self.target == "match":
-            return self.pattern.search(found.group()) is not None
-        start = text.rfind(b"\n", max(found.start() - WINDOW_BYTES, 0), found.start()) + 1
-        end = text.find(b"\n", found.end(), found.end() + WINDOW_BYTES)
-        start = max(start, found.start() - WINDOW_BYTES)
-        end = min(len(text), found.end() + WINDOW_BYTES) if end < 0 else end
-        return self.pattern.search(text, start, end) is not None
+            return place.group
+        start, end = place.whole
+        if self.target == "line":
+            first, last = max(start - WINDOW_BYTES, 0), min(end + WINDOW_BYTES, len(text))
+            start = max(text.rfind(b"\n", first, start) + 1, first)
+            line_end = text.find(b"\n", end, last)
+            end = last if line_end < 0 else line_end
+        return start, end
 
 
 @frozen
@@ -53,7 +55,7 @@ class CustomRule:
     """
 
     id: str
-    pattern: re.Pattern[bytes]
+    pattern: Pattern
     group: int = 0
     keywords: tuple[bytes, ...] = ()
     entropy_min: float = 0.0
@@ -64,39 +66,39 @@ class CustomRule:
     @property
     def definition(self) -> str:
         """All that decides what the rule finds."""
-        allowed = [(one.target, one.pattern.pattern) for one in self.allow]
-        shape = (self.pattern.pattern, self.pattern.flags, self.group, self.keywords)
+        allowed = [(one.target, one.pattern.text) for one in self.allow]
+        shape = (self.pattern.text, self.group, self.keywords)
         return repr((self.id, shape, self.entropy_min, allowed, self.stop_words))
 
     def may_be_in(self, lower: bytes) -> bool:
         """Return whether a text in *lower* case has a keyword, if there are any."""
         return not self.keywords or any(word in lower for word in self.keywords)
 
-    def find(self, text: bytes, lower: bytes, check_time: Callable[[], None]) -> Iterator[Span]:
+    def find(self, text: bytes, lower: bytes, check_time: CheckTime) -> Iterator[Span]:
         """Yield what the rule finds; *check_time* raises when it has taken too long."""
         if not self.may_be_in(lower):
             return
         done = 0
-        half = WINDOW_BYTES // 2
-        for start in range(0, len(text), half):
-            check_time()
-            if not self.may_be_in(lower[start : start + WINDOW_BYTES]):
+        for start in range(0, len(text), HALF_BYTES):
+            end = start + WINDOW_BYTES
+            if not self.may_be_in(lower[start:end]):
                 continue
-            for found in self.pattern.finditer(text, max(start, done), start + WINDOW_BYTES):
-                if found.start() >= start + half:
+            for place in self.pattern.find(text, max(start, done), end, self.group, check_time):
+                if place.whole[0] >= start + HALF_BYTES:
                     break  # The next window sees more of what follows it.
-                begin, end = found.span(self.group)
-                done = max(done, found.end())
-                if 0 <= begin < end and self._counts(text, found, text[begin:end]):
-                    yield Span(begin, end, self.id, self.confidence)
+                done = max(done, place.whole[1])
+                begin, stop = place.group
+                if 0 <= begin < stop and self._counts(text, place, check_time):
+                    yield Span(begin, stop, self.id, self.confidence)
 
-    def _counts(self, text: bytes, found: re.Match[bytes], value: bytes) -> bool:
+    def _counts(self, text: bytes, place: Place, check_time: CheckTime) -> bool:
+        value = text[slice(*place.group)]
         if self.entropy_min and entropy(value) < self.entropy_min:
             return False
         lower = value.lower()
         return not (
             any(word in lower for word in self.stop_words)
-            or any(one.lets_through(text, found, value) for one in self.allow)
+            or any(one.lets_through(text, place, check_time) for one in self.allow)
         )
 
 
@@ -115,10 +117,12 @@ def custom_rule(
     Return a rule of one's own.
 
     Args:
+        pattern: In RE2's syntax, gitleaks' own: no lookaround, no backreferences.
         group: None is the first group, or all if there is none.
 
     Raises:
-        InvalidInput: The id is none, or a pattern is none or may take exponential time.
+        InvalidInput: The id is none, or the pattern is none or too large.
+        MissingExtra: `google-re2` is not installed.
     """
     source = f"rule {rule_id[:64]!r}"
     if _ID.fullmatch(rule_id) is None:

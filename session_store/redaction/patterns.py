@@ -1,171 +1,103 @@
 """
-Patterns of others, compiled: written for Python or for Go, refused if they may explode.
+Patterns of others: regular expressions of a team's own, matched in linear time.
 
-A backtracking matcher takes exponential time where an unbounded repeat holds another repeat,
-or alternatives, that can share the same text in more than one way. Such a pattern is refused,
-unless each round begins with a letter that what is repeated inside cannot hold.
+RE2 matches them (the extra `mask`), as gitleaks does: no pattern can make it slow, and what it
+cannot match in linear time, lookaround and backreferences, it has not. They are matched
+against bytes, UTF-8 as a rule: a dot is one byte.
 """
 
-import re
-import warnings
-from typing import Any
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from ..errors import InvalidInput
+from attrs import field, frozen
 
-_UNBOUNDED = 16
+from ..errors import InvalidInput, MissingExtra
+
+WINDOW_BYTES = 8192
+HALF_BYTES = WINDOW_BYTES // 2
+_PROGRAM_MAX = 10_000
+"""Instructions; a search of a window takes a few tenths of a second then, and cannot be interrupted."""
+_MEMORY_MAX = 1 << 20
+"""Bytes a pattern; gitleaks' own are as fast with it as with more, and no larger one compiles for seconds."""
+
+CheckTime = Callable[[], None]
+"""Raises when it has taken too long."""
 
 
-def compile_pattern(pattern: str, source: str) -> re.Pattern[bytes]:
+class Place(NamedTuple):
+    """Where a match stands: all of it, and one of its groups; (-1, -1) where a group has no part."""
+
+    whole: tuple[int, int]
+    group: tuple[int, int]
+
+
+@frozen
+class Pattern:
     """
-    Return a pattern written for Python or for Go, compiled.
+    A regular expression, compiled.
+
+    Attributes:
+        text: As it was written.
+        groups: How many it has.
+
+    Concurrency: any threads.
+    """
+
+    text: str
+    groups: int
+    _compiled: Any = field(eq=False, repr=False)
+
+    def find(
+        self, text: bytes, start: int, end: int, group: int, check_time: CheckTime
+    ) -> Iterator[Place]:
+        """Yield the matches between *start* and *end* from left to right; anchors see all of *text*."""
+        check_time()
+        for found in self._compiled.finditer(text, start, end):
+            yield Place(found.span(), found.span(group))
+            check_time()
+
+    def is_in(self, text: bytes, check_time: CheckTime) -> bool:
+        """Return whether it matches anywhere; half a window is the longest match that is surely seen."""
+        for start in range(0, max(len(text) - HALF_BYTES, 1), HALF_BYTES):
+            check_time()
+            if self._compiled.search(text, start, start + WINDOW_BYTES) is not None:
+                return True
+        return False
+
+
+def compile_pattern(pattern: str, source: str) -> Pattern:
+    """
+    Return *pattern*, in RE2's syntax, compiled.
 
     Raises:
-        InvalidInput: It is none, or may take exponential time.
+        InvalidInput: It is none, or so large that a search of it is slow.
+        MissingExtra: `google-re2` is not installed.
     """
+    re2 = _re2()
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # No byte can hide from it.
+    options.log_errors = False
+    options.max_mem = _MEMORY_MAX
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            text = _from_go(pattern).encode()
-            _refuse_explosive(re._parser.parse(text), source)  # type: ignore[attr-defined] # noqa: SLF001
-            return re.compile(text)
-    except (re.error, RecursionError, OverflowError, Warning) as error:
-        raise InvalidInput(f"not a pattern: {error}", source=source) from error
+        compiled = re2.compile(pattern.encode("utf-8", "surrogatepass"), options)
+    except re2.error as error:
+        why = error.args[0].decode("utf-8", "replace")
+        raise InvalidInput(f"{_NONE}: {why}", source=source) from error
+    if compiled.programsize > _PROGRAM_MAX:
+        raise InvalidInput(
+            f"the pattern is slow: {compiled.programsize:,} steps a byte, {_PROGRAM_MAX:,} at most;"
+            " its repeats need smaller bounds",
+            source=source,
+        )
+    return Pattern(pattern, compiled.groups, compiled)
 
 
-_FLAGS_INSIDE = re.compile(r"\(\?([ims]+)\)")
-_POSIX = {
-    "[:alnum:]": "0-9A-Za-z",
-    "[:alpha:]": "A-Za-z",
-    "[:digit:]": "0-9",
-    "[:lower:]": "a-z",
-    "[:upper:]": "A-Z",
-    "[:space:]": r"\s",
-    "[:xdigit:]": "0-9A-Fa-f",
-    "[:punct:]": r"!-/:-@\[-`{-~",
-}
+_NONE = "not a pattern of RE2 (no lookaround, no backreferences)"
 
 
-def _from_go(pattern: str) -> str:
-    """In Python's words: Go's end of text, its classes, flags from the middle of a group on."""
-    for name, members in _POSIX.items():
-        pattern = pattern.replace(name, members)
-    pattern = pattern.replace(r"\z", r"\Z")
-    while found := _FLAGS_INSIDE.search(pattern):
-        flags = found.group(1)
-        bars, end = _level(pattern, found.end())
-        cuts = [found.end(), *(bar + 1 for bar in bars)]
-        parts = [pattern[a:b] for a, b in zip(cuts, [*bars, end], strict=True)]
-        inside = "|".join(f"(?{flags}:{part})" for part in parts)
-        pattern = pattern[: found.start()] + inside + pattern[end:]
-    return pattern
-
-
-def _level(pattern: str, start: int) -> tuple[list[int], int]:
-    """Return where the group that *start* lies in has its bars from there on, and where it ends."""
-    bars: list[int] = []
-    depth, at, is_class = 0, start, False
-    while at < len(pattern):
-        char = pattern[at]
-        if char == "\\":
-            at += 1
-        elif is_class:
-            is_class = char != "]"
-        elif char == "[":
-            is_class = True
-            at += pattern.startswith("^", at + 1)
-            at += pattern.startswith("]", at + 1)
-        elif char == "|" and depth == 0:
-            bars.append(at)
-        elif char == ")" and depth == 0:
-            break
-        else:
-            depth += {"(": 1, ")": -1}.get(char, 0)
-        at += 1
-    return bars, min(at, len(pattern))
-
-
-def _refuse_explosive(parsed: Any, source: str, *, is_repeated: bool = False) -> None:
-    for operator, argument in parsed:
-        name = str(operator)
-        if name in _REPEATS:
-            least, most, inside = argument
-            if is_repeated and most != least:
-                raise InvalidInput(_EXPLOSIVE.format("a repeat"), source=source)
-            is_open = most > _UNBOUNDED and most != least and not _is_marked(inside)
-            _refuse_explosive(inside, source, is_repeated=is_repeated or is_open)
-        elif name == "BRANCH" and is_repeated:
-            raise InvalidInput(_EXPLOSIVE.format("alternatives"), source=source)
-        elif name == "GROUPREF_EXISTS":
-            raise InvalidInput("conditional groups are not supported", source=source)
-        else:
-            for inside in _parts(name, argument):
-                _refuse_explosive(inside, source, is_repeated=is_repeated)
-
-
-def _parts(name: str, argument: Any) -> list[Any]:
-    """Return the patterns that one item of a parsed pattern holds."""
-    if name == "BRANCH":
-        return list(argument[1])
-    if name == "SUBPATTERN":
-        return [argument[3]]
-    if name in ("ASSERT", "ASSERT_NOT"):
-        return [argument[1]]
-    return [argument] if name == "ATOMIC_GROUP" else []
-
-
-_REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
-_EXPLOSIVE = (
-    "{} inside an unbounded repeat may take exponential time: bound the outer one to "
-    f"{_UNBOUNDED}"
-)
-
-
-def _is_marked(inside: Any) -> bool:
-    """Return whether each round begins with a letter that no repeat inside can take."""
-    items = list(inside)
-    while len(items) == 1 and str(items[0][0]) == "SUBPATTERN":
-        items = list(items[0][1][3])
-    if not items or str(items[0][0]) != "LITERAL":
-        return False
-    mark = bytes([items[0][1]])
-    for operator, argument in items[1:]:
-        name = str(operator)
-        if name in _REPEATS:
-            body = list(argument[2])
-            if len(body) != 1 or _takes(body[0], mark):
-                return False
-        elif name not in ("LITERAL", "NOT_LITERAL", "IN", "ANY", "AT"):
-            return False
-    return True
-
-
-def _takes(item: tuple[Any, Any], letter: bytes) -> bool:
-    """Return whether one item of a parsed pattern matches *letter*; in doubt it does."""
-    name, argument = str(item[0]), item[1]
-    if name == "LITERAL":
-        return bool(argument == letter[0])
-    if name != "IN":
-        return True
-    is_negated = str(argument[0][0]) == "NEGATE"
-    return any(_is_member(one, letter) for one in argument) is not is_negated
-
-
-def _is_member(one: tuple[Any, Any], letter: bytes) -> bool:
-    name, argument = str(one[0]), one[1]
-    if name == "LITERAL":
-        return bool(argument == letter[0])
-    if name == "RANGE":
-        return bool(argument[0] <= letter[0] <= argument[1])
-    if name == "CATEGORY":
-        return re.match(_CATEGORIES[str(argument)], letter) is not None
-    return False
-
-
-_CATEGORIES = {
-    "CATEGORY_DIGIT": rb"\d",
-    "CATEGORY_NOT_DIGIT": rb"\D",
-    "CATEGORY_SPACE": rb"\s",
-    "CATEGORY_NOT_SPACE": rb"\S",
-    "CATEGORY_WORD": rb"\w",
-    "CATEGORY_NOT_WORD": rb"\W",
-}
+def _re2() -> Any:
+    try:
+        return importlib.import_module("re2")
+    except ModuleNotFoundError as error:
+        raise MissingExtra("a pattern of one's own", "mask") from error

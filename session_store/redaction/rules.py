@@ -4,7 +4,6 @@ The rules: what is looked for, how surely, and what is let through.
 The version of a rule set changes whenever anything changes that it would find.
 """
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -16,6 +15,7 @@ from . import assigned, enclosed, plausible, prefixed
 from .assigned import find_assigned, names_one
 from .custom import CustomRule
 from .enclosed import find_enclosed
+from .patterns import Pattern, compile_pattern
 from .prefixed import find_prefixed
 from .spans import Confidence, Span, merge, replaced, settled
 
@@ -60,7 +60,7 @@ class Rules:
     """
 
     custom: tuple[CustomRule, ...] = ()
-    allow: tuple[re.Pattern[bytes], ...] = ()
+    allow: tuple[Pattern, ...] = ()
     confidence: Confidence = "candidate"
     seconds_per_mib: float = field(default=SECONDS_PER_MIB)
 
@@ -74,7 +74,7 @@ class Rules:
             assigned.DEFINITIONS,
             plausible.DEFINITIONS,
             [rule.definition for rule in self.custom],
-            [pattern.pattern for pattern in self.allow],
+            [pattern.text for pattern in self.allow],
             self.confidence,
         )
         return f"{EDITION}-{blake3(repr(parts).encode()).hexdigest(8)}"
@@ -84,7 +84,8 @@ class Rules:
         deadline = deadline or Deadline(len(text), self.seconds_per_mib)
         deadline.check()
         lower = text.lower()
-        found = [span for span in self._spans(text, lower, deadline) if self._counts(text, span)]
+        spans = self._spans(text, lower, deadline)
+        found = [span for span in spans if self._counts(text, span, deadline)]
         return merge(text, found) if found else found
 
     def mask_text(self, text: bytes) -> bytes:
@@ -109,14 +110,14 @@ class Rules:
         for rule in self.custom:
             yield from rule.find(text, lower, deadline.check)
 
-    def _counts(self, text: bytes, span: Span) -> bool:
+    def _counts(self, text: bytes, span: Span, deadline: Deadline) -> bool:
         if self.confidence == "definite" and span.confidence != "definite":
             return False
-        return not self.is_allowed(text[span.start : span.end])
+        return not self.is_allowed(text[span.start : span.end], deadline)
 
-    def is_allowed(self, value: bytes) -> bool:
+    def is_allowed(self, value: bytes, deadline: Deadline) -> bool:
         """Return whether the allow-list lets *value* through."""
-        return any(pattern.search(value) for pattern in self.allow)
+        return any(pattern.is_in(value, deadline.check) for pattern in self.allow)
 
 
 def default_rules(*, allow: Sequence[str] = (), confidence: Confidence = "candidate") -> Rules:
@@ -124,6 +125,11 @@ def default_rules(*, allow: Sequence[str] = (), confidence: Confidence = "candid
     Return the built-in rules.
 
     Args:
-        allow: Regular expressions; a secret in which one matches is let through.
+        allow: Regular expressions in RE2's syntax; a secret in which one matches is let through.
+
+    Raises:
+        InvalidInput: One of *allow* is none, or too large.
+        MissingExtra: There is one, and `google-re2` is not installed.
     """
-    return Rules(allow=tuple(re.compile(one.encode()) for one in allow), confidence=confidence)
+    allowed = tuple(compile_pattern(one, "allow") for one in allow)
+    return Rules(allow=allowed, confidence=confidence)

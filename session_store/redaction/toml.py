@@ -34,7 +34,8 @@ def load_rules(text: str, *, source: str = "rules") -> Rules:
     What is known to be harmless belongs into an allow-list; built-in rules cannot be left out.
 
     Raises:
-        InvalidInput: Not TOML, an unknown key, a pattern that is none or may be slow.
+        InvalidInput: Not TOML, an unknown key, a pattern that is none or too large.
+        MissingExtra: There is a pattern, and `google-re2` is not installed.
     """
     try:
         data = tomllib.loads(text)

@@ -211,7 +211,7 @@ class _Walk:
         if self.rules.confidence == "definite" or MARKER.search(text):
             return False
         is_one = is_secret(text) if is_nested else is_assigned(text, sort)
-        return is_one and not self.rules.is_allowed(text)
+        return is_one and not self.rules.is_allowed(text, self.deadline)
 
     def _text(self, text: bytes, raw: bytes, start: int) -> None:
         if len(text) < _SHORTEST:
