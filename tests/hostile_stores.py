@@ -118,8 +118,8 @@ def blanked(data: bytes, named: Named, *, begun: bool = False) -> bytes:
     for line in filter(None, (*whole, rest)):
         record = check_named(line, ROOT)
         is_fork_start = record.seq == 0 and record.prev_hash != root_head(ROOT).hash
-        stays = is_fork_start or record.kind in NEVER_ERASED or (begun and _holds(line))
-        if (record.seq, record.digest) in named and not stays:
+        stays = is_fork_start or record.kind in NEVER_ERASED or begun
+        if (record.seq, record.digest) in named and not (stays and _holds(line)):
             size = len(line) - record.head_size - TRAIL_SIZE
             line = line[: record.head_size] + erased_body(size) + line[-TRAIL_SIZE:]  # noqa: PLW2901
         lines.append(line)
@@ -128,7 +128,7 @@ def blanked(data: bytes, named: Named, *, begun: bool = False) -> bytes:
 
 def _holds(line: bytes) -> bool:
     try:
-        return check_line(line, ROOT).withheld is None
+        return check_line(line, ROOT).withheld != "erased"
     except Invalid:
         return False
 

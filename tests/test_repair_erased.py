@@ -163,6 +163,14 @@ def test_a_redaction_is_not_blanked_whoever_wants_it() -> None:
         assert story.lines[7] in tree(files)[layout.log_path(story.session_id)]
 
 
+def test_what_never_is_erased_and_is_blank_in_part_is_blanked_to_its_end() -> None:
+    """Another program has begun it: nothing is left that could be kept."""
+    story = told().redact(2).append(TurnEnd(1)).redact(7).erase(7, end=9)
+    core = FsCore(device(damaged(story, 8)))
+    core.repair(story.session_id)
+    assert [("erased", 7)] == findings(core, story.session_id)
+
+
 @pytest.mark.parametrize("tear_at", [None, 1, 300])
 def test_a_repair_killed_at_any_call_is_finished_by_the_next_one(tear_at: int | None) -> None:
     """By death, by death in a write, by a power cut: erased is what was erased."""

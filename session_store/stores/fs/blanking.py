@@ -179,6 +179,8 @@ def _standing(target: Log, named: Named, end: int) -> Iterator[Record]:
 
 def _why_not(record: Record, session_id: SessionId, replacement: bytes | None) -> str | None:
     """Say why *record* stays as it is, whatever another program's redaction wants: the log would not hold."""
+    if record.withheld == "erased":
+        return None  # It was begun: nothing is left of it to keep.
     if record.kind in NEVER_ERASED:
         return f"a {record.kind} never is"
     if record.seq == 0:
