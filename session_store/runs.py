@@ -4,71 +4,120 @@ Many lines at once: the quick way through the complete records in the middle of 
 Rules of this module:
   * Pure. It decides nothing: a line that it does not take is left to `check_line`.
   * What `check_run` takes, `check_line` and `check_link` take too, and give the same record.
+    It is complete, and no redaction.
   * Lines become columns, and each column is compared with what it must be in one step, so
     that most of the time goes where it must: into the hashes.
 """
 
 import re
 from binascii import hexlify, unhexlify
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, count, pairwise, repeat, takewhile
-from operator import add, eq
-from typing import NamedTuple
+from collections.abc import Iterable
+from itertools import pairwise, repeat
+from operator import add, gt, ne
+from typing import NamedTuple, TypeVar
 
 import orjson
 from blake3 import blake3
 
 from .chain import BODY_KEY, RECORD_KEY, TRAIL_SIZE, Head, Record
-from .ids import id_bytes
+from .ids import SessionId, id_bytes
 
 _USUAL = re.compile(
-    rb'(\{"v":1,"seq":([1-9][0-9]{0,14}),"ts":(0|[1-9][0-9]{0,14}),"kind":"([a-z][a-z0-9_.-]{0,63})"'
+    rb'(\{"v":1,"seq":([1-9][0-9]{0,14}),"ts":(0|[1-9][0-9]{0,14})'
+    rb',"kind":"((?!redaction")[a-z][a-z0-9_.-]{0,63})"'
     rb',"batch":(0|[1-9][0-9]{0,2}),"prev_hash":"(.{64})","digest":"(.{64})")'
     rb',"salt":"(.{32})","body":\{',
     re.DOTALL,
 )
-"""HEAD and the beginning of BODY; hashes and salts are looked at as columns."""
+"""
+HEAD and the beginning of BODY; hashes and salts are looked at as columns.
+
+A redaction is nothing usual: whoever reads many lines at once need not look for one.
+"""
 
 _HEX = b"0123456789abcdef"
 _LINE_BYTES_MAX = 1024 * 1024  # A longer line is not worth a copy of its body with the salt.
+T = TypeVar("T")
 _new_record = tuple.__new__  # What Record(…) does, in a third of the time.
 
 
 class _Columns(NamedTuple):
-    """Lines of the usual form, none of their hashes checked."""
+    """
+    Lines of the usual form, none of their hashes checked.
 
-    lines: list[bytes]
-    heads: tuple[bytes, ...]
+    Attributes:
+        begins: Where in *buffer* each line begins, and where the one behind them does.
+    """
+
+    buffer: bytes
+    begins: list[int]
+    heads: list[bytes]
     seqs: list[int]
     times: list[int]
-    kinds: list[str]
+    kinds: list[bytes]
     batches: list[int]
-    links: tuple[bytes, ...]
-    digests: tuple[bytes, ...]
-    salts: tuple[bytes, ...]
+    links: list[bytes]
+    digests: list[bytes]
+    salts: list[bytes]
     bodies: list[bytes]
 
-    def records(self, taken: int, hashes: Iterable[bytes], offset: int) -> list[Record]:
-        """Return the first *taken* lines as records; they stand at *offset* in their log."""
-        offsets = accumulate((len(line) + 1 for line in self.lines), initial=offset)
-        fields = zip(
-            self.seqs,
-            self.times,
-            self.kinds,
-            self.batches,
-            hashes,
-            self.bodies,
-            repeat(None),
-            offsets,
-            self.lines,
-            map(len, self.heads),
-        )
-        return list(map(_new_record, repeat(Record, taken), fields))
 
-
-def check_run(buffer: bytes, at: int, before: Head, batch: int, offset: int) -> list[Record]:
+class Run(NamedTuple):
     """
-    Return the records of the lines from byte *at* of *buffer* on, up to the first not taken.
+    Lines that hold and follow each other; they become records only where these are wanted.
+
+    Attributes:
+        taken: How many of the lines in *columns*; at least one.
+        hashes: Of these lines at least.
+        offset: Where in the log the first of them begins.
+    """
+
+    session_id: SessionId
+    columns: _Columns
+    taken: int
+    hashes: list[bytes]
+    offset: int
+
+    @property
+    def batch(self) -> int:
+        """How many records of its append are still to follow the last line."""
+        return self.columns.batches[self.taken - 1]
+
+    @property
+    def whole(self) -> int:
+        """How many of the lines there are up to the last that ends an append."""
+        whole, batches = self.taken, self.columns.batches
+        while whole and batches[whole - 1]:
+            whole -= 1
+        return whole
+
+    def place(self, lines: int) -> tuple[Head, int]:
+        """Return what the log's head is behind the first so many *lines*, and where they end."""
+        _, begins, _, seqs, times, *_ = self.columns
+        last = lines - 1
+        head = Head(self.session_id, seqs[last], times[last], self.hashes[last])
+        return head, self.offset + begins[lines] - begins[0]
+
+    def records(self) -> list[Record]:
+        buffer, begins, heads, seqs, times, kinds, batches, _, _, _, bodies = self.columns
+        fields = zip(
+            seqs,
+            times,
+            map(bytes.decode, kinds),
+            batches,
+            self.hashes,
+            bodies,
+            repeat(None),
+            map(add, begins, repeat(self.offset - begins[0])),
+            [buffer[begin : end - 1] for begin, end in pairwise(begins)],
+            map(len, heads),
+        )
+        return list(map(_new_record, repeat(Record, self.taken), fields))
+
+
+def check_run(buffer: bytes, at: int, before: Head, batch: int, offset: int) -> Run | None:
+    """
+    Return the lines from byte *at* of *buffer* on, up to the first not taken, if there are any.
 
     Args:
         before, batch: As for `check_link`.
@@ -76,48 +125,52 @@ def check_run(buffer: bytes, at: int, before: Head, batch: int, offset: int) -> 
     """
     columns = _columns(buffer, at, len(buffer))
     if columns is None:
-        return []
-    lines, heads, seqs, times, _, batches, links, digests, salts, bodies = columns
+        return None
+    _, begins, heads, seqs, times, _, batches, links, digests, salts, bodies = columns
     hashes = _hashes(RECORD_KEY, map(add, repeat(id_bytes(before.session_id)), heads))
     hexes = list(map(hexlify, hashes))
-    ends = [line[-TRAIL_SIZE - 1 :] for line in lines]
+    commitments = _hashes(BODY_KEY, map(add, salts, bodies))
     taken = min(
-        _agreeing(links, [hexlify(before.hash), *hexes]),
-        _agreeing(ends, [b'},"hash":"%b"}' % text for text in hexes]),
-        _agreeing(digests, map(hexlify, _hashes(BODY_KEY, map(add, salts, bodies)))),
-        _agreeing(seqs, count(before.seq + 1)),
-        _agreeing(times, map(max, times, [before.ts, *times])),
+        _agreeing(links, [hexlify(before.hash), *hexes[:-1]]),
+        _agreeing(
+            [buffer[end - TRAIL_SIZE - 2 : end - 1] for end in begins[1:]],
+            [b'},"hash":"%b"}' % text for text in hexes],
+        ),
+        _agreeing(digests, list(map(hexlify, commitments))),
+        _agreeing(seqs, list(range(before.seq + 1, before.seq + 1 + len(seqs)))),
+        _rising(times, before.ts),
         _agreeing(
             batches,
             [was - 1 if was else left for was, left in pairwise([batch, *batches])],
         ),
         _hex(salts),
     )
-    return columns.records(taken, hashes, offset)
+    return Run(before.session_id, columns, taken, hashes, offset) if taken else None
 
 
-def recall_run(buffer: bytes, at: int, before: Head, offset: int, end: int) -> list[Record]:
+def recall_run(buffer: bytes, at: int, before: Head, offset: int, end: int) -> Run | None:
     """
-    Return the records of lines that were verified before: their bodies are not hashed again.
+    Return lines that were verified before, as `check_run` does: their bodies are not hashed again.
 
     Args:
         end: Where in the log the part ends that was verified.
     """
     columns = _columns(buffer, at, min(len(buffer), at + end - offset))
     if columns is None:
-        return []
-    hexes = [line[-66:-2] for line in columns.lines]
+        return None
+    hexes = [buffer[end - 67 : end - 3] for end in columns.begins[1:]]
     taken = min(
-        _agreeing(columns.seqs, count(before.seq + 1)),
-        _agreeing(columns.links, [hexlify(before.hash), *hexes]),
+        _agreeing(columns.seqs, list(range(before.seq + 1, before.seq + 1 + len(hexes)))),
+        _agreeing(columns.links, [hexlify(before.hash), *hexes[:-1]]),
         _hex(hexes),
     )
-    return columns.records(taken, map(unhexlify, hexes), offset)
+    hashes = list(map(unhexlify, hexes[:taken]))
+    return Run(before.session_id, columns, taken, hashes, offset) if taken else None
 
 
 def _columns(buffer: bytes, at: int, stop: int) -> _Columns | None:
     """Return the lines of the usual form that end before *stop*; None if the first is of another."""
-    lines: list[bytes] = []
+    begins = [at]
     groups: list[tuple[bytes, ...]] = []
     bodies: list[bytes] = []
     usual, find, begin = _USUAL.match, buffer.find, at
@@ -125,22 +178,23 @@ def _columns(buffer: bytes, at: int, stop: int) -> _Columns | None:
         match = usual(buffer, begin, end)
         if match is None:  # Also where there is no LF: nothing ends before −1.
             break
-        lines.append(buffer[begin:end])
+        begin = end + 1
+        begins.append(begin)
         groups.append(match.groups())
         bodies.append(buffer[match.end() - 1 : end - TRAIL_SIZE])
-        begin = end + 1
     if (wrong := buffer.find(b"\r", at, begin)) != -1:
         good = buffer.count(b"\n", at, wrong)
-        del lines[good:], groups[good:], bodies[good:]
-    if not lines:
+        del begins[good + 1 :], groups[good:], bodies[good:]
+    if not groups:
         return None
-    heads, seqs, times, kinds, batches, links, digests, salts = zip(*groups, strict=True)
+    heads, seqs, times, kinds, batches, links, digests, salts = map(list, zip(*groups, strict=True))
     return _Columns(
-        lines,
+        buffer,
+        begins,
         heads,
         _ints(seqs),
         _ints(times),
-        list(map(bytes.decode, kinds)),
+        kinds,
         _ints(batches),
         links,
         digests,
@@ -161,12 +215,21 @@ def _hashes(key: bytes, messages: Iterable[bytes]) -> list[bytes]:
     return found
 
 
-def _agreeing(found: Iterable[object], wanted: Iterable[object]) -> int:
+def _agreeing(found: list[T], wanted: list[T]) -> int:
     """Return how many of *found* are as *wanted*, up to the first that is not."""
-    return sum(takewhile(bool, map(eq, found, wanted)))
+    if found == wanted:
+        return len(found)
+    return next(index for index, pair in enumerate(zip(found, wanted, strict=True)) if ne(*pair))
 
 
-def _hex(texts: Sequence[bytes]) -> int:
+def _rising(numbers: list[int], least: int) -> int:
+    """Return how many of *numbers* are not smaller than what is before, up to the first that is."""
+    if least <= numbers[0] and numbers == sorted(numbers):
+        return len(numbers)
+    return next(index for index, pair in enumerate(pairwise([least, *numbers])) if gt(*pair))
+
+
+def _hex(texts: list[bytes]) -> int:
     """Return how many of *texts* are lower-case hex, up to the first that is not."""
     if not b"".join(texts).translate(None, _HEX):
         return len(texts)

@@ -31,7 +31,7 @@ from .errors import ChainBroken, Corrupt, SessionStoreError, Unsupported
 from .ids import SessionId
 from .limits import LINE_BYTES_MAX
 from .positions import position_from
-from .runs import check_run, recall_run
+from .runs import Run, check_run, recall_run
 
 NUL_RUN = 16
 """Fewer consecutive NULs are damage, not a hole: one flipped bit makes a NUL of a space."""
@@ -94,6 +94,8 @@ class Scanner:
         replacements: What redactions of the log give for (seq, digest), wherever they
             stand: an erased session_start of a fork is checked by its replacement,
             and what they name is read as erased, whatever an erasure has left of it.
+        skim: Give out only what may need a second look: all records that are withheld, all
+            redactions, and perhaps some others.
 
     `error` holds what was found wrong; the records before it were given out.
     """
@@ -107,6 +109,7 @@ class Scanner:
         trusted: int = 0,
         allow_masked: bool = False,
         replacements: Mapping[tuple[int, bytes], bytes | None] = EMPTY,
+        skim: bool = False,
     ) -> None:
         self.head = head
         """The last record of the last complete append."""
@@ -120,6 +123,7 @@ class Scanner:
         self._trusted = trusted
         self._allow_masked = allow_masked
         self._replacements = replacements
+        self._skim = skim
         self._last = head
         self._offset = offset
         self._batch = 0
@@ -133,18 +137,19 @@ class Scanner:
     def feed(self, data: bytes) -> list[Record]:
         """Take the next bytes; return the records of the appends that they complete."""
         self._total += len(data)
-        self._rest.add(data)
-        if b"\n" not in data and self._rest.size <= LINE_BYTES_MAX:
+        if b"\n" not in data and self._rest.size + len(data) <= LINE_BYTES_MAX:
+            self._rest.add(data)
             return []
-        buffer = self._rest.take()
+        buffer = self._rest.take() + data
         done: list[Record] = []
         at = 0
         while self.error is None and (end := buffer.find(b"\n", at)) >= 0:
             if self._damage is not None:
                 self._behind_damage(buffer[at:end])
             elif run := self._run(buffer, at):
-                end = at + run[-1].end - run[0].offset - 1
+                before = self._offset
                 self._count(run, done)
+                end = at + self._offset - before - 1
             else:
                 line = buffer[at:end]
                 if len(line) > _LONG:  # Not held beside its copy while that is checked.
@@ -180,7 +185,7 @@ class Scanner:
         behind = self._total - self.end
         return Tail("torn" if behind else "clean", self.end, behind)
 
-    def _run(self, buffer: bytes, at: int) -> list[Record]:
+    def _run(self, buffer: bytes, at: int) -> Run | None:
         """Take the lines from *at* on that need no second look."""
         if self._offset < self._trusted:
             return recall_run(buffer, at, self._last, self._offset, self._trusted)
@@ -192,23 +197,26 @@ class Scanner:
         except Invalid as invalid:
             self._found_damage(line, invalid)
             return
-        self._count([record], done)
+        self._last = Head(self._session_id, record.seq, record.ts, record.hash)
+        self._offset, self._batch = record.end, record.batch
+        self._pending.append(record)
+        if record.batch == 0:
+            self._append_ends(self._last, record.end, done)
 
-    def _count(self, records: list[Record], done: list[Record]) -> None:
-        """Go on behind *records*; what ends the appends among them is done."""
-        last = records[-1]
-        self._last = Head(self._session_id, last.seq, last.ts, last.hash)
-        self._offset, self._batch = last.end, last.batch
-        self._pending += records
-        whole = len(self._pending)
-        while whole and self._pending[whole - 1].batch:
-            whole -= 1
+    def _count(self, run: Run, done: list[Record]) -> None:
+        """Go on behind *run*; the appends that end in it are done."""
+        self._last, self._offset = run.place(run.taken)
+        self._batch, whole = run.batch, run.whole
+        records = [] if self._skim else run.records()
+        self._pending += records[:whole]
         if whole:
-            last = self._pending[whole - 1]
-            self.head = Head(self._session_id, last.seq, last.ts, last.hash)
-            self.end = last.end
-            done += self._pending[:whole]
-            del self._pending[:whole]
+            self._append_ends(*run.place(whole), done)
+        self._pending += records[whole:]
+
+    def _append_ends(self, head: Head, end: int, done: list[Record]) -> None:
+        self.head, self.end = head, end
+        done += self._pending
+        self._pending.clear()
 
     def _check(self, line: bytes) -> Record:
         try:

@@ -102,6 +102,13 @@ async def test_a_redaction_that_does_not_count_names_it_all_the_same(tmp_path: P
     assert [("erasure-unfinished", 2), ("erased-without-redaction", 3), ("torn", 9)] == found
 
 
+async def test_a_redaction_counts_though_its_line_has_no_end(tmp_path: Path) -> None:
+    """It is the last thing that a reader sees, and concerns what came before."""
+    story = told().redact(2)
+    story.lines[-1] = story.lines[-1][:-1]
+    assert [("erasure-unfinished", 2), ("missing-lf", 7)] == await both(tmp_path, story)
+
+
 async def test_the_first_record_of_a_fork_may_be_blank_in_part(tmp_path: Path) -> None:
     """Its replacement tells the parent."""
     parent = told()

@@ -18,7 +18,7 @@ from session_store.chain import (
     root_head,
 )
 from session_store.limits import LINE_BYTES_MAX
-from session_store.runs import check_run, recall_run
+from session_store.runs import Run, check_run, recall_run
 from session_store.testing.story import ROOT, told
 
 LINES = [line.removesuffix(b"\n") for line in told().lines]
@@ -31,24 +31,28 @@ def joined(lines: list[bytes]) -> bytes:
 
 def slowly(lines: list[bytes]) -> list[Record]:
     """Return what the slow way takes of a log, up to the first line that it refuses."""
-    records, before, batch, offset = [], root_head(ROOT), 0, 0
+    taken, before, batch, offset = [], root_head(ROOT), 0, 0
     for line in lines:
         try:
             record = check_line(line, ROOT, offset=offset)
             check_link(record, before, batch)
         except Invalid:
             break
-        records.append(record)
+        taken.append(record)
         before, batch = Head(ROOT, record.seq, record.ts, record.hash), record.batch
         offset = record.end
-    return records
+    return taken
+
+
+def records(run: Run | None) -> list[Record]:
+    return [] if run is None else run.records()
 
 
 def quickly(lines: list[bytes]) -> list[Record]:
     """Return what the quick way takes behind the first record."""
     first = slowly(lines[:1])[0]
     before = Head(ROOT, first.seq, first.ts, first.hash)
-    return check_run(joined(lines), first.end, before, first.batch, first.end)
+    return records(check_run(joined(lines), first.end, before, first.batch, first.end))
 
 
 def test_a_good_log_is_taken_whole_with_the_same_records() -> None:
@@ -158,7 +162,25 @@ def test_inside_an_append_the_number_of_records_left_must_fall() -> None:
     head = Head(ROOT, before.seq, before.ts, before.hash)
     for batch, left, taken in ((2, 1, 1), (2, 0, 0), (2, 2, 0), (0, 5, 1), (0, 1000, 0)):
         line = forged(batch=left)[3]
-        assert taken == len(check_run(line + b"\n", 0, head, batch, OFFSETS[3]))
+        assert taken == len(records(check_run(line + b"\n", 0, head, batch, OFFSETS[3])))
+
+
+def test_a_redaction_is_left_to_the_slow_way() -> None:
+    """Whoever reads many lines at once misses none."""
+    assert [1, 2] == [r.seq for r in quickly(forged(kind=b"redaction"))]
+    assert 3 == len(quickly(forged(kind=b"redaction_")))
+
+
+def test_a_run_knows_where_its_appends_end() -> None:
+    first = slowly(LINES)[0]
+    before = Head(ROOT, 0, first.ts, first.hash)
+    for stop in range(2, len(LINES) + 1):
+        run = check_run(joined(LINES[:stop]), OFFSETS[1], before, 0, OFFSETS[1])
+        assert run is not None
+        last = slowly(LINES)[stop - 1]
+        ends = [0, *(r.seq for r in slowly(LINES)[1:stop] if r.batch == 0)]
+        assert (last.batch, ends[-1]) == (run.batch, run.whole)
+        assert (Head(ROOT, last.seq, last.ts, last.hash), last.end) == run.place(run.taken)
 
 
 @given(st.data())
@@ -177,22 +199,23 @@ def test_any_damage_is_judged_as_the_slow_way_does(data: st.DataObject) -> None:
 def test_a_verified_part_is_recalled_as_it_was_checked() -> None:
     first = slowly(LINES)[0]
     before = Head(ROOT, 0, first.ts, first.hash)
-    assert quickly(LINES) == recall_run(joined(LINES), OFFSETS[1], before, OFFSETS[1], OFFSETS[-1])
+    run = recall_run(joined(LINES), OFFSETS[1], before, OFFSETS[1], OFFSETS[-1])
+    assert quickly(LINES) == records(run)
 
 
 def test_a_line_without_its_end_is_not_taken() -> None:
     first = slowly(LINES)[0]
     before = Head(ROOT, 0, first.ts, first.hash)
     buffer = joined(LINES[:4])[:-1]
-    assert [1, 2] == [r.seq for r in check_run(buffer, OFFSETS[1], before, 0, OFFSETS[1])]
-    assert [1, 2] == [r.seq for r in recall_run(buffer, OFFSETS[1], before, OFFSETS[1], 1 << 40)]
+    checked = check_run(buffer, OFFSETS[1], before, 0, OFFSETS[1])
+    recalled = recall_run(buffer, OFFSETS[1], before, OFFSETS[1], 1 << 40)
+    assert [1, 2] == [r.seq for r in records(checked)] == [r.seq for r in records(recalled)]
 
 
 def test_recalling_ends_where_the_verified_part_ends() -> None:
     before = Head(ROOT, 0, 0, slowly(LINES)[0].hash)
-    assert quickly(LINES)[:2] == recall_run(
-        joined(LINES), OFFSETS[1], before, OFFSETS[1], OFFSETS[3]
-    )
+    run = recall_run(joined(LINES), OFFSETS[1], before, OFFSETS[1], OFFSETS[3])
+    assert quickly(LINES)[:2] == records(run)
 
 
 @pytest.mark.parametrize(
@@ -209,12 +232,12 @@ def test_recalling_ends_where_the_verified_part_ends() -> None:
 def test_recalling_leaves_a_changed_line_to_the_slow_way(line: bytes) -> None:
     lines = [*LINES[:3], line, *LINES[4:]]
     before = Head(ROOT, 0, 0, slowly(LINES)[0].hash)
-    found = recall_run(joined(lines), OFFSETS[1], before, OFFSETS[1], OFFSETS[-1])
-    assert [1, 2] == [record.seq for record in found]
+    run = recall_run(joined(lines), OFFSETS[1], before, OFFSETS[1], OFFSETS[-1])
+    assert [1, 2] == [record.seq for record in records(run)]
 
 
 def test_where_the_first_line_is_not_of_the_usual_form_nothing_is_taken() -> None:
     before = Head(ROOT, 0, 0, slowly(LINES)[0].hash)
     for buffer in (b"", b"\n", b"\r\n", b"{}\n", LINES[1]):
-        assert [] == check_run(buffer, 0, before, 0, 0)
-        assert [] == recall_run(buffer, 0, before, 0, 1 << 40)
+        assert check_run(buffer, 0, before, 0, 0) is None
+        assert recall_run(buffer, 0, before, 0, 1 << 40) is None

@@ -117,6 +117,32 @@ def test_the_verdict_does_not_depend_on_chunks(junk: bytes, at: int, sizes: list
     assert scan(data) == found
 
 
+@given(st.binary(max_size=40), st.integers(0, len(GOOD)), st.integers(0, 200))
+def test_the_verdict_does_not_depend_on_skimming(junk: bytes, at: int, left_out: int) -> None:
+    """Nor do the head and the end of what holds; what is given out is a part of the same records."""
+    data = GOOD[:at] + junk + GOOD[at + left_out :]
+    read, skimmed = Scanner("log", root_head(ROOT)), Scanner("log", root_head(ROOT), skim=True)
+    assert set(skimmed.feed(data)) <= set(read.feed(data))
+    assert ending(read) == ending(skimmed)
+    assert (read.head, read.end, read.origin) == (skimmed.head, skimmed.end, skimmed.origin)
+
+
+def ending(scanner: Scanner) -> tuple[object, ...]:
+    try:
+        return scanner.finish()[:3]
+    except (ss.Corrupt, ss.Unsupported) as error:
+        return type(error), str(error)
+
+
+def test_skimming_gives_out_what_may_need_a_second_look() -> None:
+    """All that is withheld, and all redactions; else the first record alone."""
+    story = told().redact(2).erase(2).erase(4).mask(5, b"{}")
+    scanner = Scanner("log", root_head(ROOT), allow_masked=True, skim=True)
+    records = scanner.feed(story.data)
+    assert [0, 2, 4, 5, 7] == [record.seq for record in records]
+    assert story.head == scanner.head
+
+
 NULS = bytes(16)
 ALL = list(range(7))
 TAILS = {

@@ -225,16 +225,43 @@ class _LogReader:
         self._still_there: dict[tuple[int, bytes], int] = {}
 
     async def read(self) -> _Log:
-        log, store, session_id = self._log, self._store, self._log.session_id
-        self._wanted = await store.redactions(session_id)
-        scanner = Scanner(
-            session_id,
-            root_head(session_id),
-            allow_masked=self._allow_masked,
-            replacements=self._wanted,
-        )
+        log = self._log
+        if self._parse or log.watch.audit is not None or not await self._skim():
+            await self._read_all()
+        if self._last is not None:
+            log.head = self._last.position
+        self._conclude()
+        is_torn = log.tail is not None and log.tail.state == "torn"
+        log.is_in_flight = is_torn or await self._may_be_erasing()
+        return log
+
+    async def _skim(self) -> bool:
+        """
+        Return whether the log holds, and nothing in it is withheld or a redaction.
+
+        Then one pass is enough: only what is erased must be known before it is read.
+        """
+        log = self._log
+        scanner = self._scanner(skim=True)
         try:
-            async for chunk in store.raw(session_id):
+            async for chunk in self._store.raw(log.session_id):
+                if not all(map(_is_plain, scanner.feed(chunk))) or scanner.error is not None:
+                    return False
+            tail = scanner.finish()
+        except (Corrupt, Unsupported):
+            return False
+        if not all(map(_is_plain, tail.records)):
+            return False
+        log.tail, log.origin = tail, scanner.origin
+        self._last = scanner.head if scanner.head.seq >= 0 else None
+        return True
+
+    async def _read_all(self) -> None:
+        log, store = self._log, self._store
+        self._wanted = await store.redactions(log.session_id)
+        scanner = self._scanner()
+        try:
+            async for chunk in store.raw(log.session_id):
                 self._take(scanner.feed(chunk))
                 if scanner.error is not None:
                     break
@@ -242,13 +269,16 @@ class _LogReader:
             self._take(log.tail.records)
         except (Corrupt, Unsupported) as error:
             log.error = error
-        if self._last is not None:
-            log.head = self._last.position
         log.origin = scanner.origin
-        self._conclude()
-        is_torn = log.tail is not None and log.tail.state == "torn"
-        log.is_in_flight = is_torn or await self._may_be_erasing()
-        return log
+
+    def _scanner(self, *, skim: bool = False) -> Scanner:
+        return Scanner(
+            self._log.session_id,
+            root_head(self._log.session_id),
+            allow_masked=self._allow_masked,
+            replacements=self._wanted,
+            skim=skim,
+        )
 
     async def _may_be_erasing(self) -> bool:
         """Return whether an erasure that is under way may be all that is wrong."""
