@@ -8,7 +8,7 @@ Rules of this module:
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any, TypeAlias
 
 from attrs import define, evolve, field, frozen
@@ -57,10 +57,14 @@ def usage_totals(records: Iterable[UsageRecord]) -> UsageTotals:
     )
 
 
+def _counted(values: Sized) -> str:
+    return f"<{len(values)}>"
+
+
 @define
 class RestoredState:
     """
-    A session as its log tells it, up to `head`.
+    A session as its log tells it, up to `head`. Its repr counts what grows with the log.
 
     Attributes:
         turns: Where turns end: [0] after the session's start, then one for every turn_end.
@@ -78,17 +82,17 @@ class RestoredState:
     origin: SessionOrigin = field(factory=SessionOrigin)
     system_prompt: str | None = None
     config: Any = None
-    history: list[Json] = field(factory=list)
+    history: list[Json] = field(factory=list, repr=_counted)
     turn_count: int = 0
-    turns: list[Position] = field(factory=list)
+    turns: list[Position] = field(factory=list, repr=_counted)
     last_run_interrupted: bool = False
     open_run: Position | None = None
-    usage_history: list[UsageRecord] = field(factory=list)
+    usage_history: list[UsageRecord] = field(factory=list, repr=_counted)
     inherited_usage: int = 0
-    extensions: list[tuple[str, Json]] = field(factory=list)
+    extensions: list[tuple[str, Json]] = field(factory=list, repr=_counted)
     labels: dict[str, Json] = field(factory=dict)
     entries_count: int = 0
-    withheld: list[Position] = field(factory=list)
+    withheld: list[Position] = field(factory=list, repr=_counted)
     unknown_kinds: Counter[str] = field(factory=Counter)
     started_ts: int = 0
     last_ts: int = 0

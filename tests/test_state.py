@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -287,11 +288,22 @@ def test_unknown_fields_are_passed_over() -> None:
     assert 3 == state_of(begun().append_bodies(("turn_end", b'{"turn_count":3,"x":{}}'))).turn_count
 
 
+def test_the_repr_of_a_state_does_not_grow_with_its_log() -> None:
+    """asyncio.run() makes it, twice, of a state that is returned; and logs hold no histories."""
+    story, text = told(), "what nobody wants in a traceback"
+    few = repr(state_of(story))
+    many = repr(state_of(story.append(*[ss.UserInput([said("user", text)])] * 90, USAGE)))
+    assert "history=<3>" in few
+    assert "history=<93>" in many
+    assert text not in many
+    assert len(few) + 10 > len(many)
+
+
 def test_an_initial_state_may_be_shared_by_many_branches() -> None:
     """Going on from it changes nothing in it."""
     parent = told()
     shared = state_of(parent)
-    before = repr(shared)
+    before = deepcopy(shared)
     branches: dict[str, Callable[[Story], Story]] = {
         "history": lambda s: s.append(ss.UserInput([HI])),
         "everything": lambda s: s.append(
@@ -303,7 +315,7 @@ def test_an_initial_state_may_be_shared_by_many_branches() -> None:
         child = grow(parent.fork(6))
 
         assert state_of(parent, child) == ss.collect_state(entries(child), initial=shared)
-        assert before == repr(shared)
+        assert before == shared
     more = told().append(ss.UserInput([HI]))
     assert state_of(more) == ss.collect_state(entries(more)[7:], initial=shared)
 
