@@ -221,6 +221,7 @@ class _LogReader:
         self._last: Head | None = None  # Not the record: it may be 16 MiB twice.
         self._named: Named = {}
         self._wanted: Named = {}
+        self._wanted_seqs: set[int] = set()
         self._withheld: list[tuple[int, bytes, int, Withheld]] = []
         self._still_there: dict[tuple[int, bytes], int] = {}
 
@@ -245,12 +246,12 @@ class _LogReader:
         scanner = self._scanner(skim=True)
         try:
             async for chunk in self._store.raw(log.session_id):
-                if not all(map(_is_plain, scanner.feed(chunk))) or scanner.error is not None:
+                if not all(map(self._is_plain, scanner.feed(chunk))) or scanner.error is not None:
                     return False
             tail = scanner.finish()
         except (Corrupt, Unsupported):
             return False
-        if not all(map(_is_plain, tail.records)):
+        if not all(map(self._is_plain, tail.records)):
             return False
         log.tail, log.origin = tail, scanner.origin
         self._last = scanner.head if scanner.head.seq >= 0 else None
@@ -259,6 +260,7 @@ class _LogReader:
     async def _read_all(self) -> None:
         log, store = self._log, self._store
         self._wanted = await store.redactions(log.session_id)
+        self._wanted_seqs = {seq for seq, _ in self._wanted}
         scanner = self._scanner()
         try:
             async for chunk in store.raw(log.session_id):
@@ -291,7 +293,7 @@ class _LogReader:
         return await self._store.redactions(self._log.session_id) != self._wanted
 
     def _take(self, records: Sequence[Record]) -> None:
-        if not self._parse and not self._wanted and all(map(_is_plain, records)):
+        if not self._parse and all(map(self._is_plain, records)):
             if records:
                 self._last = _head_of(records[-1], self._log.session_id)
                 self._audit(records)
@@ -303,6 +305,10 @@ class _LogReader:
             if record.batch == 0:  # A body that does not parse spoils its whole append.
                 self._count(records[begin : index + 1])
                 begin = index + 1
+
+    def _is_plain(self, record: Record) -> bool:
+        is_named = record.seq in self._wanted_seqs
+        return record.withheld is None and record.kind != "redaction" and not is_named
 
     def _audit(self, records: Sequence[Record]) -> None:
         if self._log.watch.audit is not None:
@@ -357,10 +363,6 @@ class _LogReader:
 
 def _head_of(record: Record, session_id: SessionId) -> Head:
     return Head(session_id, record.seq, record.ts, record.hash)
-
-
-def _is_plain(record: Record) -> bool:
-    return record.withheld is None and record.kind != "redaction"
 
 
 async def verify(
