@@ -1,13 +1,52 @@
-"""Keys to seal with, and ways to write logs anew behind everybody's back."""
+"""Keys to seal with, a place to seal on the command line, and logs written anew behind everybody's back."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+from cli_tools import Cli, record_session
 from session_tools import log_path
 
 import session_store as ss
+from session_store import blocking
 from session_store.chain import Draft, Head, link, make_draft, root_head
+from session_store.stores.fs import layout
 from session_store.testing.story import Story
+
+# -- on the command line: a store in the working directory ---------------------------------------
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.chdir(tmp_path)
+    return Cli("store")
+
+
+@pytest.fixture
+def session_id(cli: Cli) -> ss.SessionId:
+    with blocking.open_store(cli.store) as store:
+        return record_session(store).id
+
+
+@pytest.fixture
+def trusted(cli: Cli) -> str:
+    """A key in `k`, its public one in `k.pub`."""
+    public = cli.ok("key", "new", "--name", "example.org/ops", "--out", "k").out
+    Path("k.pub").write_text(public)
+    return public.strip()
+
+
+def log_of(session_id: ss.SessionId) -> Path:
+    return Path("store") / layout.log_path(session_id)
+
+
+def cut(session_id: ss.SessionId, count: int) -> None:
+    """Leave a log its first *count* lines."""
+    lines = log_of(session_id).read_bytes().splitlines(keepends=True)
+    log_of(session_id).write_bytes(b"".join(lines[:count]))
+
+
+# -- sessions, and what can be made of their lines -----------------------------------------------
 
 
 def new_key(name: str = "example.org/signer") -> ss.SigningKey:

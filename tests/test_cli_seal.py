@@ -7,46 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cli_tools import Cli, record_session
+import seal_tools
+from cli_tools import Cli
+from seal_tools import cut, log_of
 
 import session_store as ss
 from session_store import blocking
 from session_store.checkpoint import heads
-from session_store.stores.fs import layout
 
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def cli(place: Path) -> Cli:
-    return Cli("store")
-
-
-@pytest.fixture
-def session_id(cli: Cli) -> ss.SessionId:
-    with blocking.open_store(cli.store) as store:
-        return record_session(store).id
-
-
-@pytest.fixture
-def trusted(cli: Cli) -> str:
-    """A key in `k`, its public one in `k.pub`."""
-    public = cli.ok("key", "new", "--name", "example.org/ops", "--out", "k").out
-    Path("k.pub").write_text(public)
-    return public.strip()
-
-
-def log_of(session_id: ss.SessionId) -> Path:
-    return Path("store") / layout.log_path(session_id)
-
-
-def cut(session_id: ss.SessionId, count: int) -> None:
-    lines = log_of(session_id).read_bytes().splitlines(keepends=True)
-    log_of(session_id).write_bytes(b"".join(lines[:count]))
+cli, session_id, trusted = seal_tools.cli, seal_tools.session_id, seal_tools.trusted
 
 
 def test_a_key_is_made_shown_and_never_overwritten(cli: Cli, trusted: str) -> None:
