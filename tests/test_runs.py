@@ -138,7 +138,6 @@ def test_a_line_that_holds_and_follows_is_taken() -> None:
         {"body": b"[1}", "committed": b":[1}"},
         {"body": b"{"},
         {"body": b'{"a":1]'},
-        {"body": b"{" + b" " * LINE_BYTES_MAX + b"}"},
     ],
     ids=lambda changes: str(changes)[:40],
 )
@@ -146,6 +145,11 @@ def test_a_line_that_holds_by_itself_alone_is_not_taken(changes: dict[str, objec
     lines = forged(**changes)
     assert 2 == len(quickly(lines))
     assert len(slowly(lines)[1:]) == (3 if changes == {"ts": 10**15} else 2)
+
+
+def test_a_line_beyond_the_limit_is_not_taken() -> None:
+    lines = forged(body=b"{" + b" " * LINE_BYTES_MAX + b"}")
+    assert 2 == len(quickly(lines)) == len(slowly(lines)[1:])
 
 
 @pytest.mark.parametrize(("more", "taken"), [(0, 3), (1, 2)])

@@ -4,6 +4,7 @@ import ast
 import re
 import statistics
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,13 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 @cache
 def nodes(path: Path) -> list[ast.AST]:
     return list(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Half a million nodes: later tests would be collecting garbage among them."""
+    yield
+    nodes.cache_clear()
 
 
 def names(paths: list[Path]) -> list[str]:

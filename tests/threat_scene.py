@@ -44,9 +44,11 @@ class Scene:
     def reset(self) -> None:
         """Undo every attack."""
         for path in self.root.rglob("*.jsonl"):
-            path.unlink()
+            if path not in self.saved:
+                path.unlink()
         for path, data in self.saved.items():
-            path.write_bytes(data)
+            if not path.exists() or path.read_bytes() != data:
+                overwrite(path, data)
 
     def path(self, session_id: ss.SessionId) -> Path:
         return log_path(self.root, session_id)
@@ -55,7 +57,7 @@ class Scene:
         return self.path(session_id).read_bytes().splitlines(keepends=True)
 
     def put(self, lines: list[bytes], session_id: ss.SessionId | None = None) -> None:
-        self.path(session_id or self.victim).write_bytes(b"".join(lines))
+        overwrite(self.path(session_id or self.victim), b"".join(lines))
 
     def relink(self, seq: int, drafts: list[Draft]) -> None:
         """Put *drafts* from *seq* on, all hashes made anew."""
@@ -63,6 +65,13 @@ class Scene:
 
     def drafts(self) -> list[Draft]:
         return drafts_of(self.victim, self.lines(self.victim))
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Write in place: a file that is emptied or unlinked first makes file systems wait for the device."""
+    with open(path, "r+b" if path.exists() else "wb") as file:
+        file.write(data)
+        file.truncate()
 
 
 def set_scene(root: Path) -> Scene:
@@ -89,7 +98,7 @@ def note(text: str) -> Draft:
 def flip_a_bit(scene: Scene, at: random.Random) -> None:
     data = bytearray(scene.path(scene.victim).read_bytes())
     data[at.randrange(len(data))] ^= 1 << at.randrange(8)
-    scene.path(scene.victim).write_bytes(data)
+    overwrite(scene.path(scene.victim), data)
 
 
 def edit_and_fix_the_digest(scene: Scene, at: random.Random) -> None:
