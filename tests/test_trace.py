@@ -174,7 +174,9 @@ def endless() -> list[Any]:
     return value
 
 
-@pytest.mark.parametrize("event", [{1, 2}, object(), Odd(), endless()], ids=repr)
+@pytest.mark.parametrize(
+    "event", [{1, 2}, object(), Odd(), endless()], ids=["set", "object", "odd", "endless"]
+)
 async def test_an_event_without_a_json_form_is_counted(store: ss.Store, event: Any) -> None:
     """Recording raises nothing."""
     session = await ss.create_session(store)
