@@ -1,19 +1,19 @@
 """Small pieces of work on a store in memory, to be played while something goes wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from errno import EIO
+from itertools import count
 
 import pytest
 from attrs import field, frozen
-from fs_tools import born, fork, note, start
+from fs_tools import born, fork, log_bytes, note, start
 
 from session_store.entries import Receipt
 from session_store.errors import AlreadyExists, DurabilityLost
 from session_store.ids import SessionId, new_session_id
 from session_store.stores import ANY
-from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
-from session_store.testing.faults import FaultyMemory, error
+from session_store.testing.faults import Crash, FaultyMemory, at, error
 
 TORN = b'{"v":1,"seq":3,"ts":'
 
@@ -42,8 +42,7 @@ def plain() -> World:
 
 def with_bytes(change: Callable[[bytearray], None]) -> World:
     world = plain()
-    with world.files.frozen_names() as (nodes, _):
-        change(nodes[layout.log_path(world.session_id)].data)
+    change(log_bytes(world.files, world.session_id))
     world.files.settle()
     return world
 
@@ -62,8 +61,7 @@ def damaged() -> World:
     world.ack(core.append(world.session_id, [note()], expected=ANY))
     end = core.record(world.session_id, 2).offset
     core.append(world.session_id, [note()], expected=ANY)
-    with world.files.frozen_names() as (nodes, _):
-        nodes[layout.log_path(world.session_id)].data[end + 400] ^= 1
+    log_bytes(world.files, world.session_id)[end + 400] ^= 1
     world.acked.clear()
     world.files.settle()
     return world
@@ -145,3 +143,17 @@ SCENES: dict[str, tuple[Callable[[], World], Callable[[World], None]]] = {
     "repair": (damaged, repair),
     "repair of a torn log": (torn, repair),
 }
+
+
+def deaths(scene: str) -> Iterator[World]:
+    """Play a scene, dying in its first call, its second, …; give what is left each time."""
+    make, play = SCENES[scene]
+    for number in count():
+        world = make()
+        world.files.plan = at(len(world.files.calls) + number, Crash())
+        try:
+            play(world)
+        except Crash:
+            yield world
+        else:
+            return

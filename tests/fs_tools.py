@@ -13,6 +13,7 @@ from session_store.stores import ANY
 from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.files import Files
+from session_store.stores.memory import MemoryFiles
 
 _numbers = count(1_000_000)  # All of one length: what is written twice is as long as before.
 
@@ -48,6 +49,12 @@ def fork(core: FsCore, parent: Position) -> SessionId:
 
 def log_of(core: FsCore, session_id: SessionId) -> Path:
     return Path(core.files.name(layout.log_path(session_id)))
+
+
+def log_bytes(files: MemoryFiles, session_id: SessionId) -> bytearray:
+    """Return the bytes of a log on a file system in memory: what is changed in them is harm."""
+    with files.frozen_names() as (nodes, _):
+        return nodes[layout.log_path(session_id)].data
 
 
 def records(core: FsCore, session_id: SessionId, begin: int = 0) -> list:

@@ -52,6 +52,19 @@ def texts(state: ss.RestoredState) -> list[str]:
     return [item["content"] for item in state.history if item["type"] == "message"]
 
 
+def carried(state: ss.RestoredState) -> dict[str, Any]:
+    """Return what a session has of the one that it continues."""
+    return {
+        "prompt": state.system_prompt,
+        "config": state.config,
+        "history": state.history,
+        "labels": state.labels,
+        "turn_count": state.turn_count,
+        "usage": state.usage_history,
+        "extensions": state.extensions,
+    }
+
+
 def log_path(root: Path, session_id: ss.SessionId) -> Path:
     return next(root.rglob(f"{session_id}.jsonl"))
 

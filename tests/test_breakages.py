@@ -11,8 +11,8 @@ from os import urandom
 from pathlib import Path
 
 import pytest
-from fs_scenes import SCENES, TORN, World
-from fs_tools import bodies, born, fork, kinds, note, records, store
+from fs_scenes import TORN, World, deaths
+from fs_tools import bodies, born, fork, kinds, log_bytes, note, records, store
 
 import session_store as ss
 from session_store.chain import body_digest, link
@@ -28,17 +28,10 @@ from session_store.stores.memory import MemoryFiles
 from session_store.testing.faults import (
     CHANGES,
     LOOKS,
-    Crash,
     FaultyFiles,
     FaultyMemory,
-    at,
     error,
 )
-
-
-def log_bytes(files: MemoryFiles, session_id: SessionId) -> bytearray:
-    with files.frozen_names() as (nodes, _):
-        return nodes[layout.log_path(session_id)].data
 
 
 def test_a_rival_in_any_gap_between_two_calls_is_seen(tmp_path: Path) -> None:
@@ -158,19 +151,9 @@ def test_every_failed_sync_of_the_system_is_told_from_other_errors(tmp_path: Pat
 
 def power_lost(scene: str) -> Iterator[tuple[str, World, FaultyMemory]]:
     """Play a scene, losing power in its first call, its second, …; give what may then be found."""
-    make, play = SCENES[scene]
-    number = 0
-    while True:
-        world = make()
-        world.files.plan = at(len(world.files.calls) + number, Crash())
-        try:
-            play(world)
-        except Crash:
-            for after in world.files.power_losses(limit=12):
-                yield f"{scene}, call {number}", world, after
-        else:
-            return
-        number += 1
+    for number, world in enumerate(deaths(scene)):
+        for after in world.files.power_losses(limit=12):
+            yield f"{scene}, call {number}", world, after
 
 
 def test_no_name_leads_to_bytes_that_are_not_on_the_device() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from doctor_tools import Home, Quick, everything, examine, home, id_beside, kinds, problems
 from fs_scenes import TORN, forked, poisoned, torn, without_lf
-from fs_tools import note, start
+from fs_tools import log_bytes, note, start
 
 from session_store.ids import new_session_id
 from session_store.stores import ANY
@@ -42,8 +42,7 @@ def unborn() -> FaultyMemory:
     files = torn().files
     session_id = new_session_id()
     FsCore(files).create(session_id, start(session_id))
-    with files.frozen_names() as (nodes, _):
-        nodes[layout.log_path(session_id)].data[:] = TORN
+    log_bytes(files, session_id)[:] = TORN
     return settled(files)
 
 

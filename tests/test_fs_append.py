@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from fs_tools import born, fork, kinds, let_time_pass, log_of, note, records, start, store
+from fs_tools import (
+    born,
+    fork,
+    kinds,
+    let_time_pass,
+    log_bytes,
+    log_of,
+    note,
+    records,
+    start,
+    store,
+)
 
 from session_store.codec import draft
 from session_store.entries import LabelsChanged, Position, Seal
@@ -181,7 +192,7 @@ def test_every_receipt_of_level_disk_follows_a_sync_of_its_bytes(tmp_path: Path)
     files = FaultyMemory()
     core = FsCore(files)
     session_id = born(core, 6)
-    size = _node(files, session_id)
+    size = log_bytes(files, session_id)
     core.append(session_id, [note()], expected=ANY)
     size[400] ^= 1
     size[len(size) // 2] ^= 1
@@ -192,11 +203,6 @@ def test_every_receipt_of_level_disk_follows_a_sync_of_its_bytes(tmp_path: Path)
     assert receipt.hash == survived.record(session_id, receipt.seq).hash
 
 
-def _node(files: FaultyMemory, session_id: str) -> bytearray:
-    with files.frozen_names() as (nodes, _):
-        return nodes[layout.log_path(session_id)].data
-
-
 def test_a_log_cut_and_grown_to_the_same_size_is_noticed() -> None:
     """By another process, in place: the append links to what is there, not to what was."""
     files = FaultyMemory()
@@ -205,7 +211,7 @@ def test_a_log_cut_and_grown_to_the_same_size_is_noticed() -> None:
     first = one.record(session_id, 0)
     one.append(session_id, [note("aaaa")], expected=ANY)
     cursor = one.open(session_id, shared=True)
-    data = _node(files, session_id)
+    data = log_bytes(files, session_id)
     del data[first.end :]
     other.append(session_id, [note("bbbb")], expected=ANY)
     receipt = one.append(session_id, [note()], cursor=cursor)
@@ -223,7 +229,7 @@ def test_a_shared_handle_survives_a_log_that_became_shorter() -> None:
     cursor = core.open(session_id, shared=True)
     for _ in range(6):
         core.append(session_id, [note()], cursor=cursor)
-    _node(files, session_id)[1200] ^= 1
+    log_bytes(files, session_id)[1200] ^= 1
     core.repair(session_id)
     core.append(session_id, [note()], cursor=cursor)
     assert "recovery" == kinds(core, session_id)[-2]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from doctor_tools import Soon
 from erase_tools import LONG, erase, findings, given, left_of, position, with_secret
-from fs_tools import bodies, born, fork, kinds, log_of, note, records, start, store
+from fs_tools import bodies, born, fork, kinds, log_bytes, log_of, note, records, start, store
 
 from session_store.chain import link, root_head
 from session_store.codec import draft
@@ -316,8 +316,7 @@ def test_an_erasure_in_a_damaged_log_waits_for_its_repair() -> None:
     with pytest.raises(OSError, match="Input/output"):
         erase(core, session_id, 2)
     del files.plan
-    with files.frozen_names() as (nodes, _):
-        nodes[layout.log_path(session_id)].data[core.record(session_id, 3).offset + 9] ^= 1
+    log_bytes(files, session_id)[core.record(session_id, 3).offset + 9] ^= 1
     other = FsCore(files)
     other.repair(session_id)
     assert ["recovery", "redaction"] == kinds(other, session_id)[3:]
@@ -360,8 +359,7 @@ def test_a_mark_of_a_session_that_was_never_born_comes_to_nothing() -> None:
     with pytest.raises(OSError, match="Input/output"):
         erase(core, session_id, 2)
     del files.plan
-    with files.frozen_names() as (nodes, _):
-        nodes[layout.log_path(session_id)].data.clear()
+    log_bytes(files, session_id).clear()
     other = FsCore(files)
     other.create(session_id, start(session_id))
     assert ["session_start"] == kinds(other, session_id)

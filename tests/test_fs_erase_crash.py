@@ -7,7 +7,7 @@ import pytest
 from attrs import frozen
 from doctor_tools import Soon
 from erase_tools import LONG, erase, findings, given, left_of, with_secret
-from fs_tools import fork, kinds, note, records
+from fs_tools import fork, kinds, log_bytes, note, records
 
 from session_store.chain import Invalid, Record, check_line
 from session_store.entries import Receipt
@@ -84,8 +84,7 @@ def is_begun(files: FaultyMemory, was: Scene) -> bool:
 
 def is_half_blank(files: FaultyMemory, was: Scene) -> bool:
     """Return whether a blank has begun and not ended, so that the line is of no form."""
-    with files.frozen_names() as (nodes, _):
-        line = bytes(nodes[layout.log_path(was.session_id)].data).splitlines()[was.secret.seq]
+    line = bytes(log_bytes(files, was.session_id)).splitlines()[was.secret.seq]
     try:
         check_line(line, was.session_id)
     except Invalid:

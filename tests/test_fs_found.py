@@ -6,13 +6,12 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
-from fs_tools import born, kinds, note, records
+from fs_tools import born, kinds, log_bytes, note, records
 
 from session_store.entries import EntryHash, Position, Receipt
 from session_store.errors import DurabilityLost, StoreFull
 from session_store.ids import SessionId
 from session_store.stores import ANY
-from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.files import SyncFailed
 from session_store.testing.faults import (
@@ -69,8 +68,7 @@ def test_an_append_that_lacks_its_line_end_alone_is_not_taken_back() -> None:
 
 def test_a_recovery_record_that_lacks_its_line_end_is_mended_before_the_append() -> None:
     files, core, session_id = world()
-    with files.frozen_names() as (nodes, _):
-        nodes[layout.log_path(session_id)].data += b'{"v":1,"seq":1'
+    log_bytes(files, session_id).extend(b'{"v":1,"seq":1')
     once(files, "write", last_byte)
     core.append(session_id, [note()], expected=ANY)
     assert ["session_start", "recovery", "extension"] == kinds(core, session_id)
@@ -78,8 +76,7 @@ def test_a_recovery_record_that_lacks_its_line_end_is_mended_before_the_append()
 
 def test_a_recovery_that_died_before_its_line_end_is_recorded_once() -> None:
     files, core, session_id = world()
-    with files.frozen_names() as (nodes, _):
-        nodes[layout.log_path(session_id)].data += b'{"v":1,"seq":1'
+    log_bytes(files, session_id).extend(b'{"v":1,"seq":1')
     once(files, "write", lambda call: Short(call.size - 1, Crash()))
     with pytest.raises(Crash):
         core.append(session_id, [note()], expected=ANY)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 from fs_scenes import SCENES, plain
-from fs_tools import born, log_of, note, records, store
+from fs_tools import born, log_bytes, log_of, note, records, store
 
 from session_store.errors import DurabilityLost, StoreFull
 from session_store.stores import ANY
-from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
-from session_store.testing.faults import NO_ROOM, SYNCS, FaultyFiles, FaultyMemory, Short, error
+from session_store.testing.faults import NO_ROOM, SYNCS, FaultyFiles, Short, error
 
 
 def fail_writes(files: FaultyFiles, fault: object) -> None:
@@ -147,18 +146,13 @@ def test_a_disk_that_is_full_for_good_refuses_and_keeps_everything() -> None:
 def test_a_torn_tail_is_not_cut_while_it_cannot_be_kept() -> None:
     """Without room for the quarantine copy the log stays as it is."""
     world = SCENES["append behind a torn tail"][0]()
-    before = bytes(_log(world.files, world.session_id))
+    before = bytes(log_bytes(world.files, world.session_id))
     world.files.plan = lambda call: (
         Short(3, error(errno.ENOSPC, call)) if call.path.startswith("quarantine/") else None
     )
     with pytest.raises(StoreFull):
         world.core().append(world.session_id, [note()], expected=ANY)
-    assert before == bytes(_log(world.files, world.session_id))
-
-
-def _log(files: FaultyMemory, session_id: str) -> bytearray:
-    with files.frozen_names() as (nodes, _):
-        return nodes[layout.log_path(session_id)].data
+    assert before == bytes(log_bytes(world.files, world.session_id))
 
 
 def test_the_file_size_limit_of_a_process_is_store_full(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from fs_tools import born, note, records
+from fs_tools import born, log_bytes, note, records
 
 from session_store.chain import Draft
 from session_store.codec import decode_body
@@ -24,11 +24,6 @@ def core() -> FsCore:
 @pytest.fixture
 def log(core: FsCore) -> Log:
     return core.log(born(core, 1))
-
-
-def data_of(log: Log) -> bytearray:
-    with log.files.frozen_names() as (nodes, _):
-        return nodes[log.path].data
 
 
 def lose(core: FsCore, log: Log, draft: Draft | None = None) -> None:
@@ -99,14 +94,14 @@ def staged(core: FsCore, log: Log) -> FsCore:
 
 def test_a_copy_that_was_not_put_in_place_is_made_anew(core: FsCore, log: Log) -> None:
     """From what the log is then: what stands behind its end by now is kept, and is what is recorded."""
-    size = len(data_of(log))
+    size = len(log_bytes(log.files, log.session_id))
     later = staged(core, log)
     [job] = pending.load(later.files, log.session_id)
     target = later.log(log.session_id)
-    end = len(data_of(target))
+    end = len(log_bytes(target.files, target.session_id))
     assert size < end == job["offset"]
-    del data_of(target)[size + 5 :]
-    piece = bytes(data_of(target)[size:])
+    del log_bytes(target.files, target.session_id)[size + 5 :]
+    piece = bytes(log_bytes(target.files, target.session_id)[size:])
     later.append(log.session_id, [note()], expected=ANY)
     [loss] = losses(later, target)
     assert (size, 5) == (loss["offset"], loss["length"])
@@ -153,7 +148,7 @@ def fill_page(core: FsCore, log: Log, *, left: int) -> None:
     line = log.files.size(log.file) - size
     core.append(log.session_id, [note("x" * (2 * 4096 - left - size - 3 * line))], expected=ANY)
     lose(core, log, note(""))
-    assert 2 * 4096 - left == len(data_of(log))
+    assert 2 * 4096 - left == len(log_bytes(log.files, log.session_id))
 
 
 def test_what_another_process_lost_of_a_copy_is_not_believed(core: FsCore, log: Log) -> None:

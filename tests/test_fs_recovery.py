@@ -4,7 +4,7 @@ import errno
 
 import pytest
 from blake3 import blake3
-from fs_tools import born, kinds, note, records, start
+from fs_tools import born, kinds, log_bytes, note, records, start
 
 from session_store.codec import decode_body
 from session_store.errors import Corrupt, DurabilityLost, NotFound
@@ -36,15 +36,10 @@ def log(core: FsCore) -> Log:
     return core.log(born(core, 1))
 
 
-def data_of(log: Log) -> bytearray:
-    with log.files.frozen_names() as (nodes, _):
-        return nodes[log.path].data
-
-
 def torn(log: Log, size: int = LARGE) -> bytes:
     """Put a piece of an append behind the log; return it."""
     piece = (b'{"v":1,"seq":2,' + b"0123456789" * (size // 10))[:size]
-    data_of(log).extend(piece)
+    log_bytes(log.files, log.session_id).extend(piece)
     return piece
 
 
@@ -80,7 +75,7 @@ def test_a_torn_tail_is_kept_whole_and_recorded(
     core: FsCore, log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Place, length, digest and name of the copy are in the record, in the log of the program, too."""
-    offset = len(data_of(log))
+    offset = len(log_bytes(log.files, log.session_id))
     piece = torn(log)
     core.append(log.session_id, [note()], expected=ANY)
     [(path, kept)] = quarantined(log).items()
@@ -114,7 +109,7 @@ def test_a_redo_cuts_what_its_mark_says(log: Log) -> None:
     core = crash_at_cut(log)
     target = core.log(log.session_id)
     [job] = pending.load(core.files, log.session_id)
-    assert data_of(target).endswith(piece)
+    assert log_bytes(target.files, target.session_id).endswith(piece)
     core.append(log.session_id, [note()], expected=ANY)
     assert ["session_start", "extension", "recovery", "extension"] == kinds(core, log.session_id)
     assert job["drafts"][0][3] == records(core, log.session_id)[2].digest.decode()
@@ -124,12 +119,12 @@ def test_a_redo_cuts_what_its_mark_says(log: Log) -> None:
 @pytest.mark.parametrize("length", ["the same", "less"])
 def test_a_redo_cuts_nothing_that_was_appended_since(log: Log, length: str) -> None:
     """A mark that was not removed in time, and whole records where it says that there is a piece."""
-    offset = len(data_of(log))
+    offset = len(log_bytes(log.files, log.session_id))
     torn(log, 40)
     core = crash_at_cut(log)
     [job] = pending.load(core.files, log.session_id)
     core.append(log.session_id, [note("kept")], expected=ANY)
-    size = len(data_of(core.log(log.session_id)))
+    size = len(log_bytes(core.files, log.session_id))
     pending.save(
         core.files,
         log.session_id,
@@ -146,7 +141,7 @@ def test_a_missing_line_end_is_put_back_and_synced(
     core: FsCore, log: Log, caplog: pytest.LogCaptureFixture, end: bytes
 ) -> None:
     """Before anything stands behind it; the wrong byte in its place is cut first."""
-    data = data_of(log)
+    data = log_bytes(log.files, log.session_id)
     data[-1:] = end
     first = len(log.files.calls)
     core.append(log.session_id, [note()], expected=ANY)
@@ -165,7 +160,7 @@ def test_what_was_never_born_is_kept_and_said(
         session_id = new_session_id()
         core.create(session_id, start(session_id))
         target = core.log(session_id)
-        del data_of(target)[:]
+        del log_bytes(target.files, target.session_id)[:]
         piece = torn(target, size)
         caplog.clear()
         core.create(session_id, start(session_id))
@@ -185,7 +180,7 @@ def test_a_log_is_healed_byte_for_byte(
     files = log.files
     core.append(log.session_id, [note("x" * LARGE)], expected=ANY)
     lose(core, log)
-    before = bytes(data_of(log))
+    before = bytes(log_bytes(log.files, log.session_id))
     temp_path = layout.temp_path(log.session_id)
     write_all(files, files.open(temp_path, write=True, create=True), b"junk")
     piece = torn(log, 100)
@@ -194,7 +189,7 @@ def test_a_log_is_healed_byte_for_byte(
     core.append(log.session_id, [note()], expected=ANY)
     pieces = [c.size for c in files.calls[first:] if c.name == "write" and c.path == temp_path]
     assert [1 << 20, 1 << 20, len(before) - (2 << 20)] == pieces
-    assert data_of(log).startswith(before)
+    assert log_bytes(log.files, log.session_id).startswith(before)
     assert [piece] == list(quarantined(log).values())
     [recovery] = bodies(core, log, "recovery")
     assert ("sync_failed", len(before), 100) == (
@@ -245,12 +240,12 @@ def test_a_log_that_is_damaged_on_the_device_is_not_healed(core: FsCore, log: Lo
     """Nothing is copied, nothing is renamed; the mark stays for `repair`."""
     core.append(log.session_id, [note()], expected=ANY)
     lose(core, log)
-    data_of(log)[700] ^= 1
-    before = bytes(data_of(log))
+    log_bytes(log.files, log.session_id)[700] ^= 1
+    before = bytes(log_bytes(log.files, log.session_id))
     for _ in range(2):
         with pytest.raises(Corrupt):
             core.append(log.session_id, [note()], expected=ANY)
-    assert before == bytes(data_of(log))
+    assert before == bytes(log_bytes(log.files, log.session_id))
     assert log.files.exists(layout.pending_path(log.session_id))
     core.repair(log.session_id)
     core.append(log.session_id, [note()], expected=ANY)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from attrs import frozen
 from fs_scenes import SCENES
-from fs_tools import born, fork, kinds, note, start
+from fs_tools import born, fork, kinds, log_bytes, note, start
 
 from session_store.errors import DurabilityLost, HeadMismatch
 from session_store.ids import SessionId, new_session_id
@@ -313,8 +313,7 @@ def test_a_log_without_its_line_end_is_healed_whole() -> None:
     w = world()
     older = w.core.open(w.session_id)
     w.lose(older)
-    with w.files.frozen_names() as (nodes, _):
-        nodes[layout.log_path(w.session_id)].data.pop()
+    log_bytes(w.files, w.session_id).pop()
     w.append(w.core.open(w.session_id))
     expected = ["session_start", "extension", "extension", "recovery", "extension"]
     assert expected == kinds(w.core, w.session_id)

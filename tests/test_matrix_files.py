@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fs_tools import born, kinds, log_of, note, records, start, store, tree
+from fs_tools import born, kinds, log_bytes, log_of, note, records, start, store, tree
 from matrix_tools import log, put
 
 from session_store.errors import HeadMismatch, NotFound
 from session_store.ids import new_session_id
 from session_store.stores import ANY
-from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 
 
@@ -22,8 +21,7 @@ def test_a_log_that_shrank_under_its_writer_is_not_appended_to() -> None:
         core = put(log().data)
         cursor = core.open(log().session_id)
         core.append(log().session_id, [note()], cursor=cursor)
-        with core.files.frozen_names() as (nodes, _):
-            del nodes[layout.log_path(log().session_id)].data[cut:]
+        del log_bytes(core.files, log().session_id)[cut:]
         try:
             core.append(log().session_id, [note()], cursor=cursor)
         except (HeadMismatch, NotFound):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from attrs import evolve
 from damage_classes import CASES, SID, Case, every_case, opened, texts, tree, world
-from fs_tools import note, start
+from fs_tools import log_bytes, note, start
 
 from session_store import blocking
 from session_store.errors import NotFound
@@ -13,7 +13,6 @@ from session_store.ids import SessionId, new_session_id
 from session_store.session.salvaging import SALVAGED
 from session_store.stores import ANY
 from session_store.stores.face import InlineFace
-from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.testing.faults import Crash, FaultyMemory, at
 
@@ -127,9 +126,8 @@ def damaged_fork(files: FaultyMemory) -> SessionId:
     core.create(child, start(child, parent), parent=parent)
     for text in "234":
         core.append(child, [note(text * 40)], expected=ANY)
-    with files.frozen_names() as (nodes, _):
-        data = nodes[layout.log_path(child)].data
-        data[data.index(b"3" * 40)] ^= 0x70
-        data[data.index(b"2" * 40)] ^= 0x70
+    data = log_bytes(files, child)
+    data[data.index(b"3" * 40)] ^= 0x70
+    data[data.index(b"2" * 40)] ^= 0x70
     files.settle()
     return child

@@ -2,11 +2,20 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 from attrs import evolve
-from session_tools import add_turn, entries_of, harm_line, log_path, talk, texts, usage, user
+from session_tools import (
+    add_turn,
+    carried,
+    entries_of,
+    harm_line,
+    log_path,
+    talk,
+    texts,
+    usage,
+    user,
+)
 
 import session_store as ss
 from session_store.stores.fs.core import FsCore
@@ -127,18 +136,6 @@ async def lost_head(store: ss.FsStore, root: Path) -> tuple[ss.Session, ss.Resto
     return session, state
 
 
-def kept(state: ss.RestoredState) -> dict[str, Any]:
-    return {
-        "prompt": state.system_prompt,
-        "config": state.config,
-        "history": state.history,
-        "labels": state.labels,
-        "turn_count": state.turn_count,
-        "usage": state.usage_history,
-        "extensions": state.extensions,
-    }
-
-
 async def test_a_head_that_the_log_lost_is_copied_from_the_state(
     fs_store: ss.FsStore, tmp_path: Path
 ) -> None:
@@ -150,7 +147,7 @@ async def test_a_head_that_the_log_lost_is_copied_from_the_state(
     await session.save_usage(usage(7))
 
     copied = await ss.restore(fs_store, session.id)
-    assert kept(state) == kept(evolve(copied, usage_history=copied.usage_history[:-1]))
+    assert carried(state) == carried(evolve(copied, usage_history=copied.usage_history[:-1]))
     assert (ss.SessionOrigin(own), 7) == (copied.origin, copied.own_usage.output_tokens)
 
 
@@ -177,7 +174,7 @@ async def test_a_log_that_is_gone_is_replaced_by_a_copy_of_the_state(
         await session.ensure_head_or_fork()
     await session.ensure_head_or_fork(state)
 
-    assert kept(state) == kept(await ss.restore(fs_store, session.id))
+    assert carried(state) == carried(await ss.restore(fs_store, session.id))
 
 
 async def test_a_fork_keeps_the_handle_s_classifier_and_sharing(store: ss.Store) -> None:

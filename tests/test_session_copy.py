@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from session_tools import add_turn, entries_of, log_path, talk, texts, usage, user
+from session_tools import add_turn, carried, entries_of, log_path, talk, texts, usage, user
 
 import session_store as ss
 from session_store.session.copying import ERASED
@@ -27,13 +27,7 @@ async def family(store: ss.Store) -> ss.Session:
 
 def comparable(state: ss.RestoredState) -> dict[str, Any]:
     return {
-        "prompt": state.system_prompt,
-        "config": state.config,
-        "history": state.history,
-        "labels": state.labels,
-        "turn_count": state.turn_count,
-        "usage": state.usage_history,
-        "extensions": state.extensions,
+        **carried(state),
         "interrupted": state.last_run_interrupted,
         "open_run": state.open_run is not None,
         "unknown": state.unknown_kinds,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve, frozen
-from session_tools import add_turn, entries_of, harm_line, log_path, talk, texts, user
+from session_tools import add_turn, carried, entries_of, harm_line, log_path, talk, texts, user
 
 import session_store as ss
 from session_store.session.points import Point
@@ -18,14 +18,8 @@ copies = pytest.mark.parametrize("copy", COPY.values(), ids=COPY)
 def content(state: ss.RestoredState) -> dict[str, Any]:
     """Return what a fork has of its source, wherever its records lie."""
     return {
-        "prompt": state.system_prompt,
-        "config": state.config,
-        "history": state.history,
-        "labels": state.labels,
-        "turn_count": state.turn_count,
+        **carried(state),
         "turns": len(state.turns),
-        "usage": state.usage_history,
-        "extensions": state.extensions,
         "interrupted": state.last_run_interrupted,
         "is_open": state.open_run is not None,
         "unknown": state.unknown_kinds,

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from fs_scenes import SCENES
+from fs_scenes import SCENES, deaths
 from fs_tools import note, records
 
 from session_store.errors import Corrupt, NotFound
 from session_store.stores import ANY
 from session_store.stores.fs.core import FsCore
-from session_store.testing.faults import Crash, FaultyMemory, at
+from session_store.testing.faults import FaultyMemory
 from session_store.testing.simulation import FAULTS, Violation, simulate
 
 from .subject import Row, Subject
@@ -61,31 +61,15 @@ def power_losses(limit: int) -> Row:
     """Cut the power in every call of every scene, and try what may be left, *limit* states of each."""
     points = states = wrong = 0
     for scene in SCENES:
-        for number, files, acked in _deaths(scene):
+        for number, world in enumerate(deaths(scene)):
             points += 1
-            for state, after in enumerate(files.power_losses(limit=limit, seed=number)):
+            for state, after in enumerate(world.files.power_losses(limit=limit, seed=number)):
                 states += 1
-                if not _holds(after, acked):
+                if not _holds(after, world.acked):
                     wrong += 1
                     print(f"{scene}, call {number}, state {state} of limit {limit}: a loss")
     found: dict[str, object] = {"points": points, "states": states, "lost": wrong}
     return Row("power loss at every call", found, wrong, (29, 30, 32))
-
-
-def _deaths(scene: str) -> Iterator[tuple[int, FaultyMemory, list]]:
-    """Play a scene and die in its nth call, for every n; give what was acknowledged by then."""
-    make, play = SCENES[scene]
-    number = 0
-    while True:
-        world = make()
-        world.files.plan = at(len(world.files.calls) + number, Crash())
-        try:
-            play(world)
-        except Crash:
-            yield number, world.files, world.acked
-            number += 1
-        else:
-            return
 
 
 def _holds(after: FaultyMemory, acked: list) -> bool:
