@@ -138,10 +138,10 @@ async def test_a_wrong_old_checkpoint_is_not_continued(store: ss.Store) -> None:
         assert why in alone(proof, str(sign_note(old.text(), KEY)))
 
 
-async def test_1000_harmed_proofs_are_refused_by_both(store: ss.Store) -> None:
+async def test_1000_harmed_proofs_are_refused_by_both(fs_store: ss.Store) -> None:
     """One character changed, taken out, put in; lines swapped, doubled, gone."""
-    session = await sealed_session(store, KEY, 20)
-    good = str(await ss.prove(store, session.id, 9))
+    session = await sealed_session(fs_store, KEY, 20)
+    good = str(await ss.prove(fs_store, session.id, 9))
     assert ("", "") == (ours(good), alone(good))
     at = random.Random(73)
     for _ in range(1000):
@@ -171,11 +171,11 @@ def harm(proof: str, at: random.Random) -> str:
     return "".join(lines)
 
 
-async def test_parts_of_two_proofs_make_none(store: ss.Store) -> None:
+async def test_parts_of_two_proofs_make_none(fs_store: ss.Store) -> None:
     """Records, paths and notes belong together; so do sessions."""
-    first, other = [await sealed_session(store, KEY, 20) for _ in range(2)]
-    proofs = [await ss.prove(store, first.id, 3), await ss.prove(store, first.id, 4)]
-    proofs.append(await ss.prove(store, other.id, 3))
+    first, other = [await sealed_session(fs_store, KEY, 20) for _ in range(2)]
+    proofs = [await ss.prove(fs_store, first.id, 3), await ss.prove(fs_store, first.id, 4)]
+    proofs.append(await ss.prove(fs_store, other.id, 3))
     for one in proofs:
         for two in proofs:
             mixed = [
