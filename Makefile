@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST ?= pytest
 # The pure modules, append and recovery.
-PURE := chain closing codec entries errors ids items kinds limits positions redacted runs scan state values
+PURE := chain closing codec entries errors ids items kinds limits positions redacted runs scan search state values
 APPEND := birth blanking erasing finding log pending quarantine recovery requests tip
 SIGNED := audit inventory merkle note proof
 comma := ,

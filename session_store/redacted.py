@@ -8,19 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
 
-from .chain import Invalid, Record, check_line
+from .chain import Record
 from .entries import Json, Redaction
 from .ids import SessionId
-from .limits import LINE_BYTES_MAX
 from .positions import is_hash
-from .scan import Rest
+from .search import KindSearch
 from .values import encode, parse
 
 _TARGETS_MAX = 5_000
 _REPLACEMENTS_BYTES_MAX = 4 * 1024 * 1024
-
-REDACTION_MARK = b',"kind":"redaction","batch":'
-"""Stands in the HEAD of every redaction, and hardly anywhere else."""
 
 Named = dict[tuple[int, bytes], bytes | None]
 """(seq, digest as hex bytes) -> JSON bytes of the replacement, or None."""
@@ -73,50 +69,27 @@ def withhold(record: Record, named: Named) -> Record:
 
 
 class RedactionSearch:
-    """
-    Finds redactions in the bytes of a log without checking every line.
-
-    A byte search finds candidates; each is then checked as a record by itself.
-    """
+    """Finds what the redactions in the bytes of a log name, without checking every line."""
 
     def __init__(self, session_id: SessionId) -> None:
         self.named: Named = {}
-        self._session_id = session_id
-        self._rest = Rest()
+        self._search = KindSearch(session_id, "redaction")
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the log."""
-        self._rest.add(data)
-        if b"\n" not in data and self._rest.size <= LINE_BYTES_MAX:
-            return
-        buffer = self._rest.take()
-        end = buffer.rfind(b"\n") + 1
-        at = buffer.find(REDACTION_MARK, 0, end)
-        while at >= 0:
-            line_end = buffer.index(b"\n", at)
-            self._take(buffer[buffer.rfind(b"\n", 0, at) + 1 : line_end])
-            at = buffer.find(REDACTION_MARK, line_end, end)
-        rest = buffer[end:]
-        # Too long for a record, and so is what follows up to the next LF.
-        self._rest.add(b" " if len(rest) > LINE_BYTES_MAX else rest)
+        self._note(self._search.feed(data))
 
     def finish(self) -> Named:
         """Return what was found; the last line counts without its LF too."""
-        rest = self._rest.take()
-        if REDACTION_MARK in rest:
-            self._take(rest)
-            self._take(rest[:-1])
+        self._note(self._search.finish())
         return self.named
 
-    def _take(self, line: bytes) -> None:
-        try:
-            record = check_line(line, self._session_id)
-        except Invalid:
-            return
-        for target, replacement in redaction_targets(record).items():
-            # The last replacement given is the one that stands.
-            if replacement is not None or target not in self.named:
-                self.named[target] = replacement
+    def _note(self, redactions: Iterable[Record]) -> None:
+        for record in redactions:
+            for target, replacement in redaction_targets(record).items():
+                # The last replacement given is the one that stands.
+                if replacement is not None or target not in self.named:
+                    self.named[target] = replacement
 
 
 Target = tuple[int, str, Mapping[str, Json] | None]

@@ -7,10 +7,12 @@ from seal_tools import new_key
 from session_tools import talk
 
 import session_store as ss
-from session_store.checkpoint.audit import SealSearch
+from session_store.chain import Record
+from session_store.checkpoint.audit import stored_seal
 from session_store.checkpoint.inventory import HEADER, sign_heads
 from session_store.checkpoint.note import Checkpoint, sign_note
 from session_store.entries import EntryHash
+from session_store.search import KindSearch
 from session_store.testing.story import CHILD, GRANDCHILD, ROOT, begun
 
 KEY = new_key()
@@ -102,6 +104,13 @@ async def test_a_head_that_no_longer_holds_is_not_signed(tmp_path: Path) -> None
             await ss.sign_store(store, KEY)
 
 
+def notes(*chunks: bytes) -> list[str | None]:
+    search, found = KindSearch(ROOT, "seal"), list[Record]()
+    for chunk in chunks:
+        found += search.feed(chunk)
+    return [stored_seal(record).note for record in [*found, *search.finish()]]
+
+
 def test_seals_are_found_in_bytes_cut_anywhere() -> None:
     """Whole, in steps of 1 and of 7, without the last LF, and with noise between."""
     story = begun().append(ss.Seal("one")).append(ss.TurnEnd(1)).append(ss.Seal("two"))
@@ -109,19 +118,14 @@ def test_seals_are_found_in_bytes_cut_anywhere() -> None:
     data = story.data
     for step in (len(data), 1, 7):
         for end in (len(data), len(data) - 1):
-            search = SealSearch(ROOT)
-            for at in range(0, end, step):
-                search.feed(data[at : min(at + step, end)])
-            assert ["one", "two"] == [seal.note for seal in search.finish()]
-    search = SealSearch(ROOT)
-    search.feed(b',"kind":"seal","batch":0 is no record\n' + data + b"\0" * 20)
-    assert ["one", "two"] == [seal.note for seal in search.finish()]
+            chunks = [data[at : min(at + step, end)] for at in range(0, end, step)]
+            assert ["one", "two"] == notes(*chunks)
+    noise = b',"kind":"seal","batch":0 is no record\n'
+    assert ["one", "two"] == notes(noise + data + b"\0" * 20)
 
 
 def test_a_seal_without_a_text_is_none() -> None:
     """A body that is not JSON, and a note that is not text."""
     story = begun().append_bodies(("seal", b"{nonsense}"), ("seal", b'{"note":7}'))
-    search = SealSearch(ROOT)
-    search.feed(story.data)
 
-    assert [None, None] == [seal.note for seal in search.finish()]
+    assert [None, None] == notes(story.data)

@@ -9,18 +9,13 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, field, frozen
 
-from ..chain import Invalid, Record, check_line
+from ..chain import Record
 from ..errors import InvalidProof
 from ..ids import SessionId
-from ..limits import LINE_BYTES_MAX
-from ..scan import Rest
 from ..values import parse
 from .keys import VerifierKey
 from .merkle import Tree
 from .note import Checkpoint, Note, parse_checkpoint, parse_note, session_checkpoint
-
-SEAL_MARK = b',"kind":"seal","batch":'
-"""Stands in the HEAD of every seal, and hardly anywhere else."""
 
 
 @frozen
@@ -45,46 +40,6 @@ def stored_seal(record: Record) -> StoredSeal:
         body = {}
     note = body.get("note") if isinstance(body, dict) else None
     return StoredSeal(record.seq, record.offset, note if isinstance(note, str) else None)
-
-
-class SealSearch:
-    """Finds seals in the bytes of a log without checking every line."""
-
-    def __init__(self, session_id: SessionId) -> None:
-        self.seals: list[StoredSeal] = []
-        self._session_id = session_id
-        self._rest = Rest()
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes of the log."""
-        self._rest.add(data)
-        if b"\n" not in data and self._rest.size <= LINE_BYTES_MAX:
-            return
-        buffer = self._rest.take()
-        end = buffer.rfind(b"\n") + 1
-        at = buffer.find(SEAL_MARK, 0, end)
-        while at >= 0:
-            line_end = buffer.index(b"\n", at)
-            self._take(buffer[buffer.rfind(b"\n", 0, at) + 1 : line_end])
-            at = buffer.find(SEAL_MARK, line_end, end)
-        rest = buffer[end:]
-        self._rest.add(b" " if len(rest) > LINE_BYTES_MAX else rest)
-
-    def finish(self) -> list[StoredSeal]:
-        """Return what was found, in order; the last line counts without its LF too."""
-        rest = self._rest.take()
-        if SEAL_MARK in rest:
-            self._take(rest)
-            self._take(rest[:-1])
-        return self.seals
-
-    def _take(self, line: bytes) -> None:
-        try:
-            record = check_line(line, self._session_id)
-        except Invalid:
-            return
-        if record.kind == "seal":
-            self.seals.append(stored_seal(record))
 
 
 def sizes_of(seals: Iterable[StoredSeal]) -> set[int]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from ..chain import Record
-from ..checkpoint.audit import SealSearch
 from ..checkpoint.keys import VerifierKey
 from ..checkpoint.merkle import RangeRoots, Tree, consistency_ranges, inclusion_ranges
 from ..checkpoint.note import SESSION_ORIGIN, Checkpoint, Note
@@ -11,6 +10,7 @@ from ..checkpoint.proof import ConsistencyProof, InclusionProof
 from ..errors import InvalidProof, NotFound
 from ..ids import SessionId, parse_session_id
 from ..stores.protocol import Store
+from .sealing import stored_seals
 
 
 async def prove(
@@ -84,10 +84,7 @@ async def newest_seal(
     Raises:
         NotFound: There is none.
     """
-    search = SealSearch(session_id)
-    async for chunk in store.raw(session_id):
-        search.feed(chunk)
-    for seal in reversed(search.finish()):
+    for seal in reversed(await stored_seals(store, session_id)):
         try:
             note, checkpoint = seal.read()
             if trust and not note.signers(trust):

@@ -15,13 +15,14 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from ..chain import Draft
-from ..checkpoint.audit import Audit, Sealed, SealSearch, sizes_of
+from ..checkpoint.audit import Audit, Sealed, StoredSeal, sizes_of, stored_seal
 from ..checkpoint.keys import SigningKey
 from ..checkpoint.note import Checkpoint, sign_note
 from ..codec import draft
 from ..entries import Position, Seal
 from ..errors import InvalidInput, InvalidProof, NotAnExtension, NotFound, SessionStoreError
 from ..ids import SessionId, parse_session_id
+from ..search import KindSearch
 from ..stores.protocol import ANY, Store
 
 log = logging.getLogger("session_store")
@@ -73,11 +74,8 @@ async def signs(store: Store, session_id: SessionId, key: SigningKey) -> bool:
 
     Cost: one search over the log's bytes.
     """
-    search = SealSearch(parse_session_id(session_id))
-    async for chunk in store.raw(session_id):
-        search.feed(chunk)
     of_key, is_current = (key.name, key.verifier.key_id), False
-    for seal in search.finish():
+    for seal in await stored_seals(store, parse_session_id(session_id)):
         with suppress(InvalidProof):
             note, checkpoint = seal.read()
             if any((one.name, one.key_id) == of_key for one in note.signatures):
@@ -87,10 +85,16 @@ async def signs(store: Store, session_id: SessionId, key: SigningKey) -> bool:
 
 async def stored_sizes(store: Store, session_id: SessionId) -> set[int]:
     """Return the sizes that the seals of a log speak of. Cost: one search over its bytes."""
-    search = SealSearch(session_id)
+    return sizes_of(await stored_seals(store, session_id))
+
+
+async def stored_seals(store: Store, session_id: SessionId) -> list[StoredSeal]:
+    """Return the seals of a log in order; none is verified. Cost: one search over its bytes."""
+    search = KindSearch(session_id, "seal")
+    seals: list[StoredSeal] = []
     async for chunk in store.raw(session_id):
-        search.feed(chunk)
-    return sizes_of(search.finish())
+        seals += map(stored_seal, search.feed(chunk))
+    return [*seals, *map(stored_seal, search.finish())]
 
 
 class Sealing:
