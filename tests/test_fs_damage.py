@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
-from fs_tools import kinds, log_of, note, start, store, tree
+from fs_tools import kinds, log_bytes, log_of, note, start, store, tree
 
 from session_store.chain import link, root_head
 from session_store.errors import ChainBroken, Corrupt, NotFound, Unsupported
 from session_store.ids import SessionId, new_session_id
 from session_store.stores import ANY
 from session_store.stores.fs.core import FsCore
-from session_store.stores.fs.layout import log_path
 from session_store.testing.faults import FaultyMemory
 
 SID = new_session_id()
@@ -282,8 +281,7 @@ def test_damage_that_is_remembered_holds_no_file(caplog: pytest.LogCaptureFixtur
     core = FsCore(files)
     core.create(SID, start(SID), durability="disk")
     core.append(SID, [note(), note()], expected=ANY)
-    with files.frozen_names() as (nodes, _):
-        nodes[log_path(SID)].data[-300] ^= 1
+    log_bytes(files, SID)[-300] ^= 1
 
     other = FsCore(files)
     with pytest.raises(Corrupt):
