@@ -8,7 +8,7 @@ import pytest
 
 import session_store as ss
 from session_store.limits import LINE_BYTES_MAX
-from session_store.positions import is_hash, parse_position, position_from
+from session_store.positions import is_hash, origin_from, parse_position, position_from
 from session_store.redacted import find_redactions, redaction_targets, withhold
 from session_store.testing.story import MASKED, ROOT, Story, told
 from session_store.values import encode
@@ -172,3 +172,4 @@ def test_positions_are_read_as_they_are_written() -> None:
 def test_bodies_without_a_position(body: bytes) -> None:
     """Not JSON, no object, no field, no position."""
     assert position_from(body, "forked_from") is None
+    assert ss.SessionOrigin() == origin_from(body)
