@@ -38,9 +38,8 @@ def start(work: Callable[[], None], *, timeout_s: float = TIMEOUT_S) -> int:
 def _stop_measuring() -> None:
     """Nothing of a child is kept, and a measurer whose own lock is interrupted waits for ever."""
     coverage = sys.modules.get("coverage")
-    measurer = None if coverage is None else coverage.Coverage.current()
-    if measurer is not None:
-        measurer.stop()
+    while coverage is not None and (measurer := coverage.Coverage.current()) is not None:
+        measurer.stop()  # One of two, where several processes share the tests.
 
 
 def wait(pids: list[int]) -> list[int]:
