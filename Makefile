@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST ?= pytest
+PYTEST ?= pytest -n auto --maxprocesses 4 --dist worksteal
 # The pure modules, append and recovery.
 PURE := chain closing codec entries errors ids items kinds limits positions redacted runs scan search state values
 APPEND := birth blanking erasing finding log pending quarantine recovery requests tip
@@ -44,17 +44,14 @@ test: $(VENV)/.test  ## Run the whole test suite
 
 check: $(VENV)/.dev  ## Everything a change must pass
 	$(MAKE) lint types contracts
-	$(MAKE) test PYTEST="coverage run -m pytest"
+	$(MAKE) test PYTEST="$(PYTEST) --cov --cov-report="
 	$(MAKE) gate crash-smoke bench-smoke
 
 gate:  # What the tests of `make check` must have covered: every branch.
-	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=100 --include="$(GATED)"
 
 cover: $(VENV)/.test  ## Coverage as a table
-	$(BIN)/coverage run -m pytest -q
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/python -m $(PYTEST) --cov
 
 lint: $(VENV)/.dev  ## ruff
 	$(BIN)/ruff check .
