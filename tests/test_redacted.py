@@ -10,6 +10,7 @@ import session_store as ss
 from session_store.limits import LINE_BYTES_MAX
 from session_store.positions import is_hash, origin_from, parse_position, position_from
 from session_store.redacted import find_redactions, redaction_targets, withhold
+from session_store.search import KindSearch
 from session_store.testing.story import MASKED, ROOT, Story, told
 from session_store.values import encode
 
@@ -114,6 +115,18 @@ def test_a_line_without_end_does_not_fill_the_memory(step: int) -> None:
 
     assert {key(2): None} == found(story, data=long + b"\n" + story.data, step=step)
     assert {} == found(story, data=story.lines[0] + long + story.lines[7], step=step)
+
+
+def test_of_a_line_too_long_for_a_record_nothing_is_held() -> None:
+    """Neither its bytes, nor that it ended where the next ones begin."""
+    line = told().redact(2).lines[7]
+    search = KindSearch(ROOT, "redaction")
+    for _ in range(LINE_BYTES_MAX // (1 << 20) + 1):
+        assert [] == search.feed(b"x" * (1 << 20))
+        assert search._rest.size <= LINE_BYTES_MAX
+
+    assert [] == search.feed(line)
+    assert [7] == [record.seq for record in search.feed(line)]
 
 
 def test_named_records_are_given_out_as_erased() -> None:
