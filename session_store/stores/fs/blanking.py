@@ -207,17 +207,21 @@ def _overwrite(files: Files, file: OpenFile, offset: int, data: bytes, name: str
 
 
 def _drop_temp(target: Log) -> None:
-    """Remove a copy of the log that never took its place, unless somebody is at work with it."""
+    """
+    Remove a copy of the log that never took its place, unless somebody is at work with it.
+
+    Durability: on disk, also what an earlier try has removed.
+    """
     assert target.file is not None
     files, temp = target.files, layout.temp_path(target.session_id)
     found = files.stat(temp)
-    if found is None or not found.is_regular or found.inode == target.file.inode:
-        return
-    with suppress(FileNotFoundError):
-        file = files.open(temp)
-        if files.try_lock(file):
-            files.unlink(temp)
-            files.unlock(file)
+    if found is not None and found.is_regular and found.inode != target.file.inode:
+        with suppress(FileNotFoundError):
+            file = files.open(temp)
+            if files.try_lock(file):
+                files.unlink(temp)
+                files.unlock(file)
+    files.sync_directory(layout.hour_directory(target.session_id))
 
 
 def _blank_kept(target: Log, named: Named, end: int) -> None:
