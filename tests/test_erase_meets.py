@@ -60,3 +60,17 @@ def test_nor_behind_a_death_between_its_removal_and_the_receipt() -> None:
         if FsCore(files).record(session_id, secret.seq).body is None:
             for after in files.power_losses(limit=10):
                 assert [] == left_of(after, [secret]), call
+
+
+def test_no_power_loss_brings_back_what_a_delete_took_from_quarantine() -> None:
+    files = disk()
+    core = FsCore(files)
+    session_id, _ = with_secret(core)
+    put(files, layout.log_path(session_id), b"torn")
+    core.append(session_id, [note()], expected=ANY)
+    kept = [name for name in names(files) if name.startswith(layout.QUARANTINE)]
+    assert kept
+    files.settle()
+    core.delete(session_id)
+    for after in files.power_losses(limit=50):
+        assert not set(kept) & set(names(after))

@@ -39,6 +39,8 @@ def finish_delete(files: Files, session_id: SessionId) -> None:
     for name in files.names(layout.QUARANTINE):
         if name.startswith(session_id):
             files.unlink(f"{layout.QUARANTINE}/{name}")
+    if files.exists(layout.QUARANTINE):  # Also for what an earlier try has removed.
+        files.sync_directory(layout.QUARANTINE)
     for child in files.names(f"{layout.FORKS}/{session_id}"):
         files.unlink(f"{layout.FORKS}/{session_id}/{child}")
     files.remove_directory(f"{layout.FORKS}/{session_id}")
