@@ -1,13 +1,17 @@
 """Erasing where it meets everything else: copies beside the log, deletes, handles, other writers."""
 
+import pytest
 from doctor_tools import Soon
 from erase_tools import erase, left_of, with_secret
 from fs_tools import note
+from hostile_stores import stored
 
+from session_store.errors import HeadMismatch
 from session_store.stores import ANY
 from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.testing.faults import FaultyMemory, deaths
+from session_store.testing.story import ROOT, told
 
 
 def disk() -> FaultyMemory:
@@ -74,3 +78,20 @@ def test_no_power_loss_brings_back_what_a_delete_took_from_quarantine() -> None:
     core.delete(session_id)
     for after in files.power_losses(limit=50):
         assert not set(kept) & set(names(after))
+
+
+@pytest.mark.parametrize("seqs", [(2,), (2, 3), (5,)])
+def test_appends_find_their_place_behind_what_is_half_blank(seqs: tuple[int, ...]) -> None:
+    """No mark tells of the erasure: the log came from a copy, or its mark was damaged."""
+    story = told().redact(*seqs)
+    known = story.position(1)
+    for seq in seqs:
+        story.erase(seq, end=20)
+    files, core = stored(story.data)
+    handle = core.open(ROOT, shared=True)
+    FsCore(files).append(ROOT, [note()], expected=ANY)
+    drafts = [note()]
+    receipt = core.append(ROOT, drafts, cursor=handle, floor=known)
+    assert receipt == core.append(ROOT, drafts, expected=ANY, floor=known)
+    with pytest.raises(HeadMismatch):
+        core.append(ROOT, [note()], expected=known)

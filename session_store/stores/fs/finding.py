@@ -12,7 +12,7 @@ from contextlib import suppress
 from ...chain import Draft, Head, Record, root_head
 from ...entries import MAINTENANCE_KINDS, Position
 from ...errors import Corrupt, HeadMismatch, NotFound, Unsupported
-from ...redacted import find_redactions
+from ...redacted import Named, find_redactions
 from ...scan import Scanner, Tail
 from .log import Log, Written
 from .quarantine import SYNC_FAILED
@@ -128,7 +128,14 @@ def records_behind(log: Log, known: Position) -> Iterator[list[Record]] | None:
     if record.hash != known.hash:
         return None
     head = Head(log.session_id, record.seq, record.ts, record.hash)
-    return _verified(log, Scanner(log.name, head, offset=record.end, allow_masked=True), end)
+    scanner = Scanner(
+        log.name,
+        head,
+        offset=record.end,
+        allow_masked=True,
+        replacements=_redactions(log, record.end),
+    )
+    return _verified(log, scanner, end)
 
 
 def _verified(log: Log, scanner: Scanner, end: int) -> Iterator[list[Record]]:
@@ -183,15 +190,20 @@ def first_append(log: Log) -> list[Record]:
 
 def scanner_from_start(log: Log) -> Scanner:
     """Return a scanner for all of the log; a fork whose first record was erased is known by its replacement."""
-    assert log.file is not None
-    size = log.files.size(log.file)
-    chunks = (log.read(min(_CHUNK, size - at), at) for at in range(0, size, _CHUNK))
     return Scanner(
         log.name,
         root_head(log.session_id),
         allow_masked=log.allow_masked,
-        replacements=find_redactions(chunks, log.session_id),
+        replacements=_redactions(log, 0),
     )
+
+
+def _redactions(log: Log, offset: int) -> Named:
+    """Return what redactions behind byte *offset* name: all that names a record there is among them."""
+    assert log.file is not None
+    size = log.files.size(log.file)
+    chunks = (log.read(min(_CHUNK, size - at), at) for at in range(offset, size, _CHUNK))
+    return find_redactions(chunks, log.session_id)
 
 
 def scan(log: Log, end: int) -> tuple[Scanner, Tail | None]:
