@@ -12,6 +12,7 @@ from session_store.stores.face import InlineFace
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.files import Files, OpenFile, SyncFailed
 from session_store.stores.fs.log import Log, Written
+from session_store.stores.fs.reader import Reader
 from session_store.stores.fs.requests import Request
 from session_store.stores.protocol import Store
 from session_store.testing.simulation import FAULTS, Violation, open_fs, simulate
@@ -144,6 +145,40 @@ class OsForDisk(FsCore):
         return Receipt(receipt.session_id, receipt.seq, receipt.hash, durability)
 
 
+def without_sync_of_blanks(files: Files) -> Store:
+    """What was erased is blank in the cache."""
+    write_at, sync_data, fresh = files.write_at, files.sync_data, []
+
+    def blank(file: OpenFile, data: bytes, offset: int) -> int:
+        fresh.append(file)
+        return write_at(file, data, offset)
+
+    def sync(file: OpenFile) -> None:
+        if fresh:
+            fresh.clear()
+        else:
+            sync_data(file)
+
+    files.write_at, files.sync_data = blank, sync
+    return open_fs(files)
+
+
+def with_blanks_in_part(files: Files) -> Store:
+    """Of what is to be erased the end stays."""
+    write_at = files.write_at
+    files.write_at = lambda file, data, at: write_at(file, data[:40], at) + max(len(data) - 40, 0)
+    return open_fs(files)
+
+
+class NamesNotLookedUp(FsCore):
+    """Gives out what a redaction names, as long as it stands there."""
+
+    def reader(self, session_id: SessionId) -> Reader:
+        reader = super().reader(session_id)
+        reader.redactions = lambda *_: {}
+        return reader
+
+
 @frozen
 class Broken:
     """A store that is broken on purpose, the faults under which that shows, and what is said."""
@@ -162,6 +197,9 @@ BROKEN = {
     "the head is read outside the lock": Broken(on_core(HeadOutsideTheLock)),
     "the head is not compared": Broken(on_core(HeadNotCompared), "", "was made for"),
     "forks are not seen": Broken(on_core(ForksNotSeen), "", "was deleted under its forks"),
+    "blanks are not synced": Broken(without_sync_of_blanks, "power", "and is not"),
+    "a body is blanked in part": Broken(with_blanks_in_part, "", "any more"),
+    "what is named is given out": Broken(on_core(NamesNotLookedUp), "full blank", "is erased"),
     "os is called disk": Broken(on_core(OsForDisk), "power", "and is not"),
 }
 

@@ -93,6 +93,7 @@ class Machine:
         self.model = Model(
             lambda session_id: log_bytes(self.disk, session_id),
             lambda session_id: self.disk.at_the_least(layout.log_path(session_id)),
+            lambda data: files_with(self.disk, data),
         )
         self.processes: list[Process] = []
         self.counts: Counter[str] = Counter()
@@ -235,3 +236,9 @@ def log_bytes(disk: FaultyMemory, session_id: SessionId) -> bytearray | None:
     with disk.frozen_names() as (nodes, _):
         node = nodes.get(layout.log_path(session_id))
         return None if node is None else node.data
+
+
+def files_with(disk: FaultyMemory, data: bytes) -> list[str]:
+    """Return the files that hold *data*."""
+    with disk.frozen_names() as (nodes, _):
+        return [path for path, node in nodes.items() if data in node.data]

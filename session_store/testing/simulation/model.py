@@ -16,7 +16,9 @@ from ...chain import Draft, Record, root_head
 from ...entries import MAINTENANCE_KINDS, Durability, EntryHash, Position, Receipt
 from ...errors import Corrupt, NotFound, SessionStoreError
 from ...ids import SessionId
+from ...redacted import find_redactions
 from ...scan import Scanner
+from .erasures import Erasures
 from .scheduler import Violation
 
 Outcome: TypeAlias = Literal["open", "acked", "refused", "unknown"]
@@ -53,6 +55,7 @@ class Session:
         required: seq -> hash and whether it is on disk, of what was acknowledged.
         must: Bytes that the log must begin with; up to *disk_end* even without power.
         seen: Hashes in the order of seq, as readers have seen them.
+        erasures: What of it was to be erased.
         losses: How often something that was not on disk may have been lost.
         doubts: Who had a failed sync of which no mark tells yet; what others append now may
             stand on sand.
@@ -71,10 +74,14 @@ class Session:
     must: bytes = b""
     disk_end: int = 0
     seen: list[EntryHash] = field(factory=list)
+    erasures: Erasures = field(init=False)
     losses: int = 0
     doubts: list[object] = field(factory=list)
     has_holes: bool = False
     is_shaken: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.erasures = Erasures(self.id)
 
     def tried(self, append: Append) -> Append:
         for number, draft in enumerate(append.drafts):
@@ -87,7 +94,8 @@ class Session:
         return self.born == "yes" and self.gone == "no"
 
     def view(self) -> "View":
-        return View(self.losses, dict(self.required), len(self.seen), self.born, self.gone)
+        required, erased = dict(self.required), self.erasures.known()
+        return View(self.losses, required, len(self.seen), self.born, self.gone, erased)
 
     def lose_unsynced(self) -> None:
         """Ask no longer for what is not on disk."""
@@ -95,6 +103,7 @@ class Session:
         self.must = self.must[: self.disk_end]
         self.required = {seq: found for seq, found in self.required.items() if found[1]}
         self.seen.clear()
+        self.erasures.withheld.clear()
         if self.born == "yes" and not self.disk_end:
             self.born = "maybe"
 
@@ -108,10 +117,12 @@ class View:
     seen: int
     born: Answer
     gone: Answer
+    erased: frozenset[bytes]
 
 
 def _holds(session_id: SessionId, data: bytes) -> bool:
-    scanner = Scanner(session_id, root_head(session_id))
+    named = find_redactions([data], session_id)
+    scanner = Scanner(session_id, root_head(session_id), replacements=named)
     scanner.feed(data)
     try:
         return scanner.finish().state != "torn"
@@ -126,16 +137,19 @@ class Model:
     Args:
         log_bytes: Returns what the file of a log holds in this moment; None if there is none.
         on_device: Returns what would be found of it if the power went now, at the least.
+        holding: Returns the files in which these bytes stand.
     """
 
     def __init__(
         self,
         log_bytes: Callable[[SessionId], bytearray | None],
         on_device: Callable[[SessionId], bytes],
+        holding: Callable[[bytes], list[str]],
     ) -> None:
         self.sessions: dict[SessionId, Session] = {}
         self._log_bytes = log_bytes
         self._on_device = on_device
+        self._holding = holding
 
     def add(self, session: Session) -> Session:
         self.sessions[session.id] = session
@@ -182,6 +196,36 @@ class Model:
         forks = [s.id for s in self._forks(session) if s.is_safe]
         self._check(not forks, session, f"was deleted under its forks {forks}")
 
+    def asked_to_erase(self, session: Session, digests: Sequence[bytes]) -> None:
+        for digest in digests:
+            append, number = session.appends[digest]
+            session.erasures.asked[digest] = append.drafts[number]
+
+    def erased(
+        self, session: Session, digests: Sequence[bytes], receipt: Receipt, life: object
+    ) -> None:
+        """Take it that nothing is left of *digests*, and nobody is given them any more."""
+        self._check(session.gone != "yes", session, "an erasure was acknowledged behind a delete")
+        line = self.require(session, receipt.position, life, is_disk=receipt.level == "disk")
+        if line is None:
+            return
+        self._check(b',"kind":"redaction",' in line, session, "the receipt names no redaction")
+        session.erasures.done.update(digests)
+        session.must = session.erasures.blanked(session.must)
+        self.check_bytes(session.id)
+        self._check_gone(session, digests)
+
+    def _check_gone(self, session: Session, digests: Sequence[bytes]) -> None:
+        left = {path for salt in session.erasures.salts(digests) for path in self._holding(salt)}
+        self._check(not left, session, f"what was erased is still in {sorted(left)}")
+
+    def check_erased(self, session: Session) -> None:
+        """Look whether everything that a redaction names is blank, in the log and beside it."""
+        if session.gone == "no":
+            left = session.erasures.unfinished(bytes(self._log_bytes(session.id) or b""))
+            self._check(not left, session, f"no append has finished the erasure of {left}")
+            self._check_gone(session, list(session.erasures.done))
+
     def _forks(self, session: Session) -> list[Session]:
         everyone = self.sessions.values()
         return [s for s in everyone if s.parent is not None and s.parent.session_id == session.id]
@@ -212,7 +256,7 @@ class Model:
         if stop > len(session.must):
             session.must = bytes(data[:stop])
         if is_disk:
-            is_there = self._on_device(session.id).startswith(data[:stop])
+            is_there = session.erasures.begins(self._on_device(session.id), bytes(data[:stop]))
             self._check(is_there, session, f"{position} was said to be on disk, and is not")
         if is_disk and stop > session.disk_end:
             session.disk_end = stop
@@ -230,7 +274,7 @@ class Model:
         if session is None or session.gone != "no" or not session.must:
             return
         data = self._log_bytes(session_id)
-        holds = data is not None and data.startswith(session.must)
+        holds = data is not None and session.erasures.begins(bytes(data), session.must)
         self._check(holds, session, "the log does not hold what was acknowledged any more")
 
     def sync_failed(self, session_id: SessionId, life: object) -> None:
@@ -252,9 +296,12 @@ class Model:
         for session in self.sessions.values():
             session.lose_unsynced()
             old, new = before(session.id) or b"", self._log_bytes(session.id) or b""
-            session.has_holes = session.has_holes or not old.startswith(bytes(new))
+            is_beginning = session.erasures.begins(bytes(old), bytes(new))
+            session.has_holes = session.has_holes or not is_beginning
             session.doubts.clear()
             self.check_bytes(session.id)
+            if session.gone == "no":
+                self._check_gone(session, list(session.erasures.done))
 
     # -- what readers are given ---------------------------------------------------------------
 
@@ -274,6 +321,7 @@ class Model:
             self._check(session.has_holes, session, f"a reader found damage: {error}")
         elif error is None:
             self._check(before.gone != "yes", session, "a reader was given what was deleted")
+        self.check_withheld(session, records, before.erased)
         self._check_records(session, records)
         if error is not None and not isinstance(error, Corrupt):
             return
@@ -291,6 +339,13 @@ class Model:
             self._check(not is_shorter, session, "a reader misses what another one was given")
             session.seen += hashes[len(session.seen) :]
 
+    def check_withheld(
+        self, session: Session, records: Sequence[Record], erased: frozenset[bytes]
+    ) -> None:
+        """Check *records* that were given to a reader who began when *erased* was known to be so."""
+        wrong = session.erasures.give(records, erased)
+        self._check(not wrong, session, f"a reader was given what is erased: {wrong}")
+
     def _check_records(self, session: Session, records: Sequence[Record]) -> None:
         seqs = [record.seq for record in records]
         self._check(seqs == list(range(len(seqs))), session, f"a reader was given {seqs}")
@@ -306,7 +361,8 @@ class Model:
         record = records[at]
         found = session.appends.get(record.digest)
         if found is None:
-            self._check(record.kind == "recovery", session, f"nobody has appended {record}")
+            is_upkeep = record.kind == "recovery" or session.erasures.is_ours(record)
+            self._check(is_upkeep, session, f"nobody has appended {record}")
             return 1
         append, number = found
         count = len(append.drafts)
@@ -314,6 +370,9 @@ class Model:
         wanted = [(d.digest, count - 1 - n) for n, d in enumerate(append.drafts)]
         self._check(number == 0 and given == wanted, session, f"a part of an append at {record}")
         self._check(id(append) not in met, session, f"appended twice: {record}")
+        for one, draft in zip(records[at : at + count], append.drafts, strict=True):
+            is_it = session.erasures.may_be_given(one, draft)
+            self._check(is_it, session, f"a reader was given another body of {one}")
         is_lie = append.outcome == "refused"
         self._check(not is_lie, session, f"a reader was given what was refused: {record}")
         if append.expected is not None and records[0].seq == 0:

@@ -42,6 +42,19 @@ class Reader(Client):
             if given.seq < newest:
                 raise Violation(f"{session.id}: the head is {given}, seq {newest} was acknowledged")
 
+    def record(self, life: Life, store: Store, session: Session) -> None:
+        """Ask for one record that a reader was given before."""
+        if not session.seen:
+            return
+        view = session.view()
+        seq = self.random.randrange(len(session.seen))
+        wanted = session.seen[seq]
+        given = self.call(life, session, lambda: run(store.record(session.id, seq)))
+        if isinstance(given, Record):
+            self.model.check_withheld(session, [given], view.erased)
+            if given.hash != wanted and session.losses == view.losses:
+                raise Violation(f"{session.id}: seq {seq} is {given}, and was another")
+
     def restore(self, life: Life, store: Store, session: Session) -> None:
         """Restore the state, with all that it inherits."""
         self.call(life, session, lambda: run(restore(store, session.id)))
@@ -79,6 +92,7 @@ READS: Sequence[Callable[[Reader, Life, Store, Session], None]] = (
     Reader.read,
     Reader.read,
     Reader.head,
+    Reader.record,
     Reader.restore,
     Reader.list,
     Reader.find,
@@ -108,9 +122,12 @@ class Follower(Client):
         given: list[Record] = []
         met: set[int] = set()
         losses = session.losses
+        erased = session.erasures.known()
         async for batch in store.follow(session.id):
             if session.losses != losses:
                 return
+            self.model.check_withheld(session, batch, erased)
+            erased = session.erasures.known()
             at = len(given)
             given += batch
             if [r.seq for r in batch] != list(range(at, len(given))):

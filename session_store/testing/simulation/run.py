@@ -160,6 +160,7 @@ def _check_session(machine: Machine, store: Store, session: Session) -> None:
         run(store.repair(session.id))
         _append(machine, store, session)
     _read(machine, store, session)
+    machine.model.check_erased(session)
 
 
 def _append(machine: Machine, store: Store, session: Session) -> None:

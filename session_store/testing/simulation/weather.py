@@ -8,6 +8,7 @@ from ..faults import CHANGES, LOOKS
 
 _ALL = CHANGES | LOOKS
 _NAMES = frozenset({"create", "make_directory", "rename", "link", "unlink", "remove_directory"})
+_BLANKS = frozenset({"write_at"})
 _FILE_SYNCS = frozenset({"sync", "sync_data"})
 
 FAULTS = MappingProxyType(
@@ -18,9 +19,10 @@ FAULTS = MappingProxyType(
         "clock": (_ALL, 1 / 2000),
         "slow": (_FILE_SYNCS, 1 / 40),
         "sync": (_FILE_SYNCS | {"sync_directory"}, 1 / 80),
-        "full": (frozenset({"write", "create", "make_directory"}), 1 / 50),
-        "short": (frozenset({"write"}), 1 / 40),
-        "tear": (frozenset({"write"}), 1 / 60),
+        "full": (frozenset({"write", "create", "make_directory"}) | _BLANKS, 1 / 50),
+        "short": (frozenset({"write"}) | _BLANKS, 1 / 40),
+        "tear": (frozenset({"write"}) | _BLANKS, 1 / 60),
+        "blank": (_BLANKS, 1 / 6),
         "truncate": (frozenset({"truncate"}), 1 / 6),
         "names": (_NAMES, 1 / 60),
         "open": (frozenset({"open", "create"}), 1 / 150),

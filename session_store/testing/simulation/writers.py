@@ -271,6 +271,21 @@ class Writer(Reader):
             if known.parent is None or known.parent.session_id != session.id or child in gone:
                 raise Violation(f"{session.id}: {child} is no fork of it")
 
+    def erase(self, life: Life, store: Store, session: Session) -> None:
+        """Erase a few records that nothing but a delete can have taken away."""
+        there = session.erasures.erasable(session.must[: session.disk_end])
+        if not there:
+            return
+        at = self.random.randrange(len(there))
+        chosen = there[at : at + self.random.randint(1, 3)]
+        positions, digests = [each[0] for each in chosen], [each[1] for each in chosen]
+        self.model.asked_to_erase(session, digests)
+        given = self.call(
+            life, session, lambda: run(store.erase(session.id, positions, reason="asked for"))
+        )
+        if isinstance(given, Receipt):
+            self.model.erased(session, digests, given, life)
+
     # -- upkeep ---------------------------------------------------------------------------------
 
     def flush(self, life: Life, store: Store, session: Session) -> None:
@@ -306,6 +321,7 @@ _WEIGHTED: dict[Callable[[Writer, Life, Store, Session], None], int] = {
     Writer.create_whole: 2,
     Writer.fork: 4,
     Writer.delete: 2,
+    Writer.erase: 4,
     Writer.flush: 5,
     Writer.repair: 2,
     Writer.read: 8,
