@@ -49,13 +49,11 @@ class Erasures:
         """Return whether *data* begins with *wanted*, except for bodies that are being blanked."""
         if data.startswith(wanted):
             return True
-        at = 0
-        for line in wanted.split(b"\n"):
-            found = data[at : at + len(line)]
-            if found != line and not self._is_in_between(found, line):
-                return False
-            at += len(line) + 1
-        return True
+        lines, found = wanted.split(b"\n"), data[: len(wanted)].split(b"\n")
+        return len(found) == len(lines) and all(
+            one == line or self._is_in_between(one, line)
+            for one, line in zip(found, lines, strict=True)
+        )
 
     def _is_in_between(self, found: bytes, line: bytes) -> bool:
         """Return whether every byte of a record is the one that was written, or blank."""
