@@ -5,12 +5,13 @@ What happens then is in blanking.py; whoever holds the lock next finishes it.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from os import urandom
 from typing import TYPE_CHECKING
 
 from ...chain import Draft, Record, link
 from ...codec import draft
-from ...entries import IDENTITY, Json, Position, Receipt
+from ...entries import FORMAT_VERSION, IDENTITY, Json, Position, Receipt
 from ...errors import NotErasable, NotFound, StoreFull
 from ...ids import SessionId
 from ...redacted import Target, find_redactions, redactions_of
@@ -111,6 +112,8 @@ def _with_identity(
         end = target.refresh().tail.offset
         chunks = (target.read(min(_CHUNK, end - at), at) for at in range(0, end, _CHUNK))
         body = find_redactions(chunks, target.session_id).get((0, record.digest))
-    known = parse(body or b"{}")
+    known = {"format": FORMAT_VERSION, "session_id": target.session_id}
+    with suppress(ValueError):  # A body that is no JSON tells no more than that.
+        known |= parse(body or b"{}")
     identity = {name: known[name] for name in IDENTITY if name in known}
     return {**identity, **{n: v for n, v in replacement.items() if n not in IDENTITY}}
