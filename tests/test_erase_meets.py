@@ -1,15 +1,23 @@
 """Erasing where it meets everything else: copies beside the log, deletes, handles, other writers."""
 
+from itertools import combinations
+from os import urandom
+
 import pytest
 from doctor_tools import Soon
 from erase_tools import erase, left_of, with_secret
 from fs_tools import note
 from hostile_stores import stored
+from orjson import loads
 
-from session_store.errors import HeadMismatch
+from session_store.chain import is_blank, link, make_draft, root_head
+from session_store.entries import TurnEnd
+from session_store.errors import Corrupt, HeadMismatch, NotFound
+from session_store.ids import new_session_id
 from session_store.stores import ANY
 from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
+from session_store.stores.fs.doctor.mending import finish_erasures
 from session_store.testing.faults import FaultyMemory, deaths
 from session_store.testing.story import ROOT, told
 
@@ -95,3 +103,62 @@ def test_appends_find_their_place_behind_what_is_half_blank(seqs: tuple[int, ...
     assert receipt == core.append(ROOT, drafts, expected=ANY, floor=known)
     with pytest.raises(HeadMismatch):
         core.append(ROOT, [note()], expected=known)
+
+
+@pytest.mark.parametrize("body", [b"{,}", b'{"format":1,}', b'{"a":-}'])
+def test_a_first_record_that_is_no_json_is_erased_all_the_same(body: bytes) -> None:
+    """What can be known without it is kept."""
+    data, _ = link(root_head(ROOT), 1, [make_draft("session_start", body, urandom(16))])
+    files, core = stored(data)
+    secret = core.record(ROOT, 0)
+    erase(core, ROOT, 0)
+    assert [] == left_of(files, [secret])
+    assert {"format": 1, "session_id": ROOT} == loads(core.record(ROOT, 0).body)
+
+
+def test_what_was_found_to_be_erased_is_blank_though_the_lines_are_out_of_order() -> None:
+    """A search by halves that finds a record once may miss it when the log has grown."""
+    count = len(told().lines)
+    for first, second in combinations(range(count), 2):
+        story = told()
+        lines = story.lines
+        lines[first], lines[second] = lines[second], lines[first]
+        for seq in range(count):
+            files, core = stored(story.data)
+            try:
+                secret = core.record(ROOT, seq)
+                erase(core, ROOT, seq)
+            except (NotFound, Corrupt):
+                continue
+            assert [] == left_of(files, [secret]), (first, second, seq)
+
+
+@pytest.mark.parametrize("way", ["lines", "doctor", "repair"])
+def test_a_redaction_that_another_one_names_is_not_blanked(way: str) -> None:
+    """It would name nothing any more, and what it names would be given out again."""
+    story = told().redact(2).redact(7).append(TurnEnd(2))
+    if way == "lines":
+        files = disk()
+        core = FsCore(files)
+        core.append_lines(ROOT, b"".join(story.lines[:7]))
+        core.append_lines(ROOT, b"".join(story.lines[7:]))
+    elif way == "doctor":
+        _, core = stored(story.data)
+        finish_erasures(ROOT, core)
+    else:
+        story.lines[8:8] = [b"damage\n"]
+        _, core = stored(story.data)
+        core.repair(ROOT)
+    assert core.record(ROOT, 2).body is None
+    assert story.target(2)["digest"].encode() in core.record(ROOT, 7).line
+    assert is_blank(core.record(ROOT, 2)) or way == "repair"
+
+
+def test_a_first_record_that_is_linked_to_nothing_is_erased_all_the_same() -> None:
+    """The log is damaged from its beginning; what is acknowledged is blank."""
+    start = make_draft("session_start", b'{"format":1}', urandom(16))
+    data, _ = link(root_head(new_session_id())._replace(session_id=ROOT), 1, [start])
+    files, core = stored(data)
+    secret = core.record(ROOT, 0)
+    erase(core, ROOT, 0)
+    assert [] == left_of(files, [secret])

@@ -26,7 +26,7 @@ from . import layout, pending
 from .files import Files, OpenFile
 from .finding import holds
 from .log import FULL, Log
-from .tip import find_seqs
+from .tip import find_named, find_seqs
 
 log = logging.getLogger("session_store")
 
@@ -165,10 +165,8 @@ def blank(target: Log, named: Named, end: int, *, turns: Collection[int] = ()) -
 
 def _standing(target: Log, named: Named, end: int) -> Iterator[Record]:
     """Give the records that are *named*, stand in the log up to byte *end*, are not blank and may be."""
-    wanted = dict(sorted(named))
-    found = find_seqs(target.read, end, target.session_id, wanted, target.name)
-    for record in found:
-        if record is None or (record.seq, record.digest) not in named or is_blank(record):
+    for record in _found(target, named, end):
+        if is_blank(record):
             continue
         why = _why_not(record, target.session_id, named[record.seq, record.digest])
         if why is None:
@@ -183,12 +181,30 @@ def _why_not(record: Record, session_id: SessionId, replacement: bytes | None) -
         return None  # It was begun: nothing is left of it to keep.
     if record.kind in NEVER_ERASED:
         return f"a {record.kind} never is"
-    if record.seq == 0:
-        try:
-            check_origin(record.prev_hash, session_id, replacement)
-        except Invalid as invalid:
-            return f"its replacement does not do ({invalid})"
+    if record.seq == 0 and _leads(record, session_id, record.body):
+        return None if _leads(record, session_id, replacement) else "its replacement does not do"
     return None
+
+
+def _leads(first: Record, session_id: SessionId, body: bytes | None) -> bool:
+    """Return whether a log is known to be what it is by this *body* of its *first* record."""
+    try:
+        check_origin(first.prev_hash, session_id, body)
+    except Invalid:
+        return False
+    return True
+
+
+def _found(target: Log, named: Named, end: int) -> Iterator[Record]:
+    """Give the records that are *named*: by halves, and line by line what that does not find."""
+    missing = set(named)
+    seqs = sorted({seq for seq, _ in named})
+    for record in find_seqs(target.read, end, target.session_id, seqs, target.name):
+        if record is not None and (record.seq, record.digest) in missing:
+            missing.remove((record.seq, record.digest))
+            yield record
+    if missing:  # It was cut off, or the lines are out of order.
+        yield from find_named(target.read, end, target.session_id, missing)
 
 
 def _overwrite(files: Files, file: OpenFile, offset: int, data: bytes, name: str) -> None:

@@ -6,7 +6,8 @@ Rules of this module:
   * O(1) and O(log n) reads on a log that holds; more only where something is wrong.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
 from ...chain import Head, Invalid, Record, check_line, check_named, root_head
@@ -166,6 +167,21 @@ def find_seqs(
                 found = None
         before = found
         yield found
+
+
+def find_named(
+    read: Read, end: int, session_id: SessionId, named: Collection[tuple[int, bytes]]
+) -> Iterator[Record]:
+    """
+    Give what is *named* by seq and digest and stands up to byte *end*, in any order, holding or not.
+
+    Cost: reads all of it.
+    """
+    for begin, line, _ in _lines_from(read, 0, end):
+        with suppress(Invalid):
+            record = check_named(line, session_id, offset=begin)
+            if (record.seq, record.digest) in named:
+                yield _checked(line, session_id, begin) or record
 
 
 def _half_blanked(read: Read, at: int, end: int, session_id: SessionId, seq: int) -> Record | None:
