@@ -10,6 +10,7 @@ from session_store.ids import new_session_id
 from session_store.stores import ANY
 from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
+from session_store.testing.faults import FaultyMemory
 
 
 @pytest.fixture
@@ -103,6 +104,29 @@ def test_events_of_a_turn_go_on_request(core: FsCore, tmp_path: Path) -> None:
     assert b'{"ts":4,"turn":1,"kind":"dropped","data":1}' == lines[4].rstrip()
     assert len(events[4]) == len(lines[4])
     assert (b"", b"{}") == (lines[9].strip(), lines[10])
+
+
+def test_a_long_trace_is_read_once() -> None:
+    """Lines of all lengths, whatever block they end in; the last one without its end."""
+    files = FaultyMemory()
+    core = FsCore(files)
+    session_id, _ = with_secret(core)
+    events = [
+        b'{"ts":%d,"turn":%d,"kind":"stream_event","event":"%b"}'
+        % (n, n % 3, b"x" * (n * n % 7000))
+        for n in range(1, 2000)
+    ]
+    core.append_trace(session_id, b"\n".join(events))
+    files.watched = files.watched | {"read"}
+    erase(core, session_id, 2, turns=[1])
+    path = layout.trace_path(session_id)
+    read = sum(call.size for call in files.calls if (call.name, call.path) == ("read", path))
+    data = b"".join(core.read_trace(session_id))
+    assert read <= 2 * len(data)
+    for event, line in zip(events, data.split(b"\n"), strict=True):
+        is_dropped = b'"turn":1,' in event
+        assert len(event) == len(line)
+        assert is_dropped == (event != line) == (b'"kind":"dropped"' in line)
 
 
 def test_a_session_without_a_trace_is_erased_all_the_same(core: FsCore) -> None:

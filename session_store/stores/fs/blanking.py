@@ -294,13 +294,27 @@ def _blank_events(files: Files, session_id: SessionId, turns: Collection[int]) -
     if not _is_file(files, path):
         return
     file = files.open_in_place(path)
-    begin, size = 0, files.size(file)
-    while begin < size:
-        end = _line_end(files, file, begin)
-        event = _EVENT.match(files.read(file, min(_EVENT_BYTES_MAX, end - begin), begin))
+    for begin, end, head in _lines(files, file):
+        event = _EVENT.match(head)
         if event is not None and int(event[2]) in turns:
             note = b'{"ts":%b,"turn":%b,"kind":"dropped","data":1}' % event.groups()
             data = note.ljust(end - begin) if len(note) <= end - begin else b" " * (end - begin)
             _overwrite(files, file, begin, data, files.name(path))
-        begin = end + 1
     files.sync(file)
+
+
+def _lines(files: Files, file: OpenFile) -> Iterator[tuple[int, int, bytes]]:
+    """Give where each line begins and ends, its LF not counted, and what it begins with."""
+    size, begin, head = files.size(file), 0, b""
+    for at in range(0, size, _CHUNK):
+        data, start = files.read(file, min(_CHUNK, size - at), at), 0
+        while (end := data.find(b"\n", start)) >= 0:
+            yield begin, at + end, _beginning(head, data[start:end])
+            begin, start, head = at + end + 1, end + 1, b""
+        head = _beginning(head, data[start:])
+    if begin < size:
+        yield begin, size, head
+
+
+def _beginning(head: bytes, more: bytes) -> bytes:
+    return head + more[: _EVENT_BYTES_MAX - len(head)]
