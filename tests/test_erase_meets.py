@@ -1,12 +1,13 @@
 """Erasing where it meets everything else: copies beside the log, deletes, handles, other writers."""
 
+from errno import EIO
 from itertools import combinations
 from os import urandom
 
 import pytest
 from doctor_tools import Soon
 from erase_tools import erase, left_of, with_secret
-from fs_tools import note
+from fs_tools import born, note, records
 from hostile_stores import stored
 from orjson import loads
 
@@ -18,7 +19,7 @@ from session_store.stores import ANY
 from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.doctor.mending import finish_erasures
-from session_store.testing.faults import FaultyMemory, deaths
+from session_store.testing.faults import FaultyMemory, deaths, failing
 from session_store.testing.story import ROOT, told
 
 
@@ -162,3 +163,27 @@ def test_a_first_record_that_is_linked_to_nothing_is_erased_all_the_same() -> No
     secret = core.record(ROOT, 0)
     erase(core, ROOT, 0)
     assert [] == left_of(files, [secret])
+
+
+def test_many_that_are_half_blank_are_found_in_few_reads() -> None:
+    """A loss of power leaves one in each page; the log is not read once for each."""
+    files = disk()
+    core = FsCore(files)
+    session_id = born(core)
+    for _ in range(8):
+        core.append(session_id, [note("x" * 2000) for _ in range(50)], expected=ANY)
+    found = [core.record(session_id, seq) for seq in range(1, 400, 4)]
+    files.plan = failing("write_at", code=EIO)
+    with pytest.raises(OSError, match="Input/output"):
+        erase(core, session_id, *(record.seq for record in found))
+    del files.plan
+    file = files.open_in_place(layout.log_path(session_id))
+    for record in found:
+        files.write_at(file, b',"salt":null', record.offset + record.head_size)
+    files.calls.clear()
+    files.watched = files.watched | {"read"}
+    FsCore(files).append(session_id, [note()], expected=ANY)
+    read = sum(call.size for call in files.calls if call.name == "read")
+    assert read < 40 * files.size(file)
+    assert all(record.withheld == "erased" for record in records(core, session_id)[1:400:4])
+    assert [] == left_of(files, found)

@@ -98,7 +98,7 @@ def erase_in_front(target: Log, end: int, *, begun: bool) -> list[pending.Job]:
     size = target.files.size(target.file)
     named = find_redactions(_chunks(target, end, size), target.session_id)
     wanted = sorted({seq for seq, _ in named})
-    found = find_seqs(target.read, end, target.session_id, wanted, target.name)
+    found = find_seqs(target.read, end, target.session_id, wanted, target.name, named=named)
     standing = {
         (record.seq, record.digest): named[record.seq, record.digest]
         for record in found
@@ -199,7 +199,7 @@ def _found(target: Log, named: Named, end: int) -> Iterator[Record]:
     """Give the records that are *named*: by halves, and line by line what that does not find."""
     missing = set(named)
     seqs = sorted({seq for seq, _ in named})
-    for record in find_seqs(target.read, end, target.session_id, seqs, target.name):
+    for record in find_seqs(target.read, end, target.session_id, seqs, target.name, named=named):
         if record is not None and (record.seq, record.digest) in missing:
             missing.remove((record.seq, record.digest))
             yield record

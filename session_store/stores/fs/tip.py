@@ -116,16 +116,27 @@ def _head(record: Record, session_id: SessionId) -> Head:
     return Head(session_id, record.seq, record.ts, record.hash)
 
 
-def find_seq(read: Read, end: int, session_id: SessionId, seq: int, path: str) -> Record:
+def find_seq(
+    read: Read,
+    end: int,
+    session_id: SessionId,
+    seq: int,
+    path: str,
+    *,
+    named: Collection[tuple[int, bytes]] | None = None,
+) -> Record:
     """
     Return the self-consistent record *seq* of a log whose last append ends at *end*.
 
     Damage elsewhere in the log does not matter. What an erasure has begun to blank is erased.
 
+    Args:
+        named: What redactions name, by seq and digest; None looks it up when it is wanted.
+
     Raises:
         NotFound: The log has no such record, or it does not hold.
 
-    Cost: O(log n) reads; all of the log where the record is half blanked.
+    Cost: O(log n) reads; all of the log where the record is half blanked and *named* is None.
     """
     low, high = 0, end
     while low < high:
@@ -138,9 +149,13 @@ def find_seq(read: Read, end: int, session_id: SessionId, seq: int, path: str) -
         else:
             return record
     half = _half_blanked(read, low, end, session_id, seq)
-    # To the end that the log has now: what names the record may be behind *end*.
-    if half is not None and (seq, half.digest) in find_redactions(_chunks(read), session_id):
-        return half
+    if half is not None:
+        if (
+            named is None
+        ):  # To the end that the log has now: what names the record may be behind *end*.
+            named = find_redactions(_chunks(read), session_id)
+        if (seq, half.digest) in named:
+            return half
     raise NotFound(f"{path}: no record with seq {seq}")
 
 
@@ -152,7 +167,13 @@ def _chunks(read: Read) -> Iterator[bytes]:
 
 
 def find_seqs(
-    read: Read, end: int, session_id: SessionId, seqs: Iterable[int], path: str
+    read: Read,
+    end: int,
+    session_id: SessionId,
+    seqs: Iterable[int],
+    path: str,
+    *,
+    named: Collection[tuple[int, bytes]] | None = None,
 ) -> Iterator[Record | None]:
     """Give the records *seqs*, which rise, as `find_seq` does; None for one that is not there."""
     before: Record | None = None
@@ -162,7 +183,7 @@ def find_seqs(
             found = _first_record(read, before.end, before.end + 1, session_id)
         if found is None or found.seq != seq:
             try:
-                found = find_seq(read, end, session_id, seq, path)
+                found = find_seq(read, end, session_id, seq, path, named=named)
             except NotFound:
                 found = None
         before = found
