@@ -13,13 +13,13 @@ from orjson import loads
 
 from session_store.chain import is_blank, link, make_draft, root_head
 from session_store.entries import TurnEnd
-from session_store.errors import Corrupt, HeadMismatch, NotFound
+from session_store.errors import Corrupt, DurabilityLost, HeadMismatch, NotFound
 from session_store.ids import new_session_id
 from session_store.stores import ANY
 from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.doctor.mending import finish_erasures
-from session_store.testing.faults import FaultyMemory, deaths, failing
+from session_store.testing.faults import Call, FaultyMemory, Lost, deaths, error, failing
 from session_store.testing.story import ROOT, told
 
 
@@ -170,8 +170,9 @@ def test_many_that_are_half_blank_are_found_in_few_reads() -> None:
     files = disk()
     core = FsCore(files)
     session_id = born(core)
-    for _ in range(8):
-        core.append(session_id, [note("x" * 2000) for _ in range(50)], expected=ANY)
+    for begin in range(0, 400, 50):
+        texts = [f"{number} {'x' * 2000}" for number in range(begin, begin + 50)]
+        core.append(session_id, list(map(note, texts)), expected=ANY)
     found = [core.record(session_id, seq) for seq in range(1, 400, 4)]
     files.plan = failing("write_at", code=EIO)
     with pytest.raises(OSError, match="Input/output"):
@@ -187,3 +188,25 @@ def test_many_that_are_half_blank_are_found_in_few_reads() -> None:
     assert read < 40 * files.size(file)
     assert all(record.withheld == "erased" for record in records(core, session_id)[1:400:4])
     assert [] == left_of(files, found)
+
+
+def test_blanks_whose_sync_failed_with_no_mark_of_that_are_written_again() -> None:
+    """The next process cannot see that the device has not got what the cache holds."""
+    files = disk()
+    session_id, secret = with_secret(FsCore(files))
+    files.settle()
+    has_begun = False
+
+    def fail(call: Call) -> Lost | OSError | None:
+        nonlocal has_begun
+        has_begun = has_begun or call.name == "write_at"
+        if has_begun and call.name == "sync_data":
+            return Lost(error(EIO, call))
+        return error(EIO, call) if has_begun and call.name == "create" else None
+
+    files.plan = fail
+    with pytest.raises(DurabilityLost, match="could not be written"):
+        erase(FsCore(files), session_id, secret.seq)
+    del files.plan
+    FsCore(files).append(session_id, [note()], expected=ANY)
+    assert all([] == left_of(after, [secret]) for after in files.power_losses(limit=50))

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from os import urandom
 
-from ...chain import SAFE_INT_MAX, TRAIL_SIZE, Invalid, Record, erased_body, is_blank
+from ...chain import SAFE_INT_MAX, TRAIL_SIZE, Invalid, Record, erased_body
 from ...codec import draft
 from ...entries import Json
 from ...errors import NotFound, StoreFull
@@ -140,7 +140,8 @@ def blank(target: Log, named: Named, end: int, *, turns: Collection[int] = ()) -
     """
     Blank salt and body of what is *named* and stands in the log up to byte *end*, and every copy beside it.
 
-    Durability: on disk.
+    Durability: on disk. What is blank is written once more: it may be so in the cache alone,
+        by an erasure whose sync failed where that could not be marked.
     """
     assert target.file is not None
     files, session_id = target.files, target.session_id
@@ -164,10 +165,8 @@ def blank(target: Log, named: Named, end: int, *, turns: Collection[int] = ()) -
 
 
 def _standing(target: Log, named: Named, end: int) -> Iterator[Record]:
-    """Give the records that are *named*, stand in the log up to byte *end*, are not blank and may be."""
+    """Give the records that are *named*, stand in the log up to byte *end*, and may be blanked."""
     for record in _found(target, named, end):
-        if is_blank(record):
-            continue
         why = _why_not(record, target.session_id, named[record.seq, record.digest])
         if why is None:
             yield record
