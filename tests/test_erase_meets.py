@@ -1,25 +1,28 @@
 """Erasing where it meets everything else: copies beside the log, deletes, handles, other writers."""
 
+from contextlib import suppress
 from errno import EIO
 from itertools import combinations
 from os import urandom
 
 import pytest
 from doctor_tools import Soon
-from erase_tools import erase, left_of, with_secret
-from fs_tools import born, note, records
+from erase_tools import erase, findings, left_of, with_secret
+from fs_tools import born, kinds, note, records
 from hostile_stores import stored
 from orjson import loads
 
-from session_store.chain import is_blank, link, make_draft, root_head
-from session_store.entries import TurnEnd
-from session_store.errors import Corrupt, DurabilityLost, HeadMismatch, NotFound
-from session_store.ids import new_session_id
+from session_store.chain import Record, is_blank, link, make_draft, root_head
+from session_store.codec import draft
+from session_store.entries import Redaction, TurnEnd
+from session_store.errors import Corrupt, DurabilityLost, HeadMismatch, NotFound, StoreFull
+from session_store.ids import SessionId, new_session_id
 from session_store.stores import ANY
-from session_store.stores.fs import layout
+from session_store.stores.fs import layout, pending
+from session_store.stores.fs.blanking import erase_job
 from session_store.stores.fs.core import FsCore
 from session_store.stores.fs.doctor.mending import finish_erasures
-from session_store.testing.faults import Call, FaultyMemory, Lost, deaths, error, failing
+from session_store.testing.faults import Call, FaultyMemory, Lost, Short, deaths, error, failing
 from session_store.testing.story import ROOT, told
 
 
@@ -210,3 +213,29 @@ def test_blanks_whose_sync_failed_with_no_mark_of_that_are_written_again() -> No
     del files.plan
     FsCore(files).append(session_id, [note()], expected=ANY)
     assert all([] == left_of(after, [secret]) for after in files.power_losses(limit=50))
+
+
+def test_nothing_is_appended_to_a_redaction_whose_line_end_is_missing() -> None:
+    """Its write stopped before the LF: the append counts, and the next one mends it first."""
+    files = disk()
+    session_id, secret = with_secret(FsCore(files))
+    pending.save(files, session_id, [unwritten(FsCore(files), session_id, secret)])
+    path = layout.log_path(session_id)
+    files.plan = lambda call: Short(call.size - 1) if call.path == path and call.size > 1 else None
+    files.watched = frozenset({"write"})
+    core = FsCore(files)
+    with suppress(StoreFull):  # Of the caller's own record.
+        core.append(session_id, [note()], expected=ANY)
+    del files.plan
+    core.append(session_id, [note()], expected=ANY)
+    assert [("erased", 2)] == findings(core, session_id)
+    assert "redaction" in kinds(core, session_id)
+
+
+def unwritten(core: FsCore, session_id: SessionId, secret: Record) -> pending.Job:
+    """Return the job of an erasure that died before its redaction was written."""
+    target = {"seq": secret.seq, "digest": secret.digest.decode()}
+    drafts = [draft(Redaction([target], "asked for"), urandom(16))]
+    return erase_job(
+        core.files.stat(layout.log_path(session_id)).size, pending.drafts_to_json(drafts), ()
+    )

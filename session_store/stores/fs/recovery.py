@@ -60,11 +60,16 @@ def settle(target: Log, era: object = None, *, cuts: bool = True) -> Tip:
     if cuts and tip.is_born and tip.tail.state == "torn":
         cut(target, tip, TORN)
         tip = target.refresh()
-    if tip.tail.state == "missing_lf":  # Perhaps of the very record of the cut.
-        _mend_line_end(target, tip.tail)
-        tip = target.refresh()
+    tip = _mended(target, tip)  # Perhaps the very record of the cut.
     for job in erasures:
         finish_erase(target, job)
+        tip = _mended(target, target.refresh())  # Or a redaction that was written just now.
+    return tip
+
+
+def _mended(target: Log, tip: Tip) -> Tip:
+    if tip.tail.state == "missing_lf":
+        _mend_line_end(target, tip.tail)
         tip = target.refresh()
     return tip
 
