@@ -239,3 +239,33 @@ def unwritten(core: FsCore, session_id: SessionId, secret: Record) -> pending.Jo
     return erase_job(
         core.files.stat(layout.log_path(session_id)).size, pending.drafts_to_json(drafts), ()
     )
+
+
+@pytest.mark.parametrize("seqs", [(), (2,)])
+def test_an_append_overtaken_by_a_healing_is_not_written_twice(seqs: tuple[int, ...]) -> None:
+    """Without a floor, too: it is in the new file already, and perhaps erased there."""
+    files = disk()
+    core = FsCore(files)
+    session_id = born(core, 1)
+    is_synced = False
+
+    def overtake(call: Call) -> None:
+        nonlocal is_synced
+        is_synced = is_synced or call.name == "sync_data"
+        if is_synced and call.name == "is_at":
+            del files.plan
+            rival = files.another_process()
+            rival.plan = lambda call: Lost(error(EIO, call)) if call.name == "sync_data" else None
+            with pytest.raises(DurabilityLost):
+                FsCore(rival).append(session_id, [note()], expected=ANY)
+            FsCore(files.another_process()).append(session_id, [note()], expected=ANY)
+            if seqs:
+                erase(FsCore(files.another_process()), session_id, *seqs)
+
+    files.watched = files.watched | {"is_at"}
+    files.plan = overtake
+    appended = note("once")
+    receipt = core.append(session_id, [appended], expected=ANY)
+    assert 2 == receipt.seq
+    digests = [record.digest for record in records(core, session_id)]
+    assert 1 == digests.count(appended.digest)

@@ -121,6 +121,8 @@ class Request:
             )
         written = found or self.log.append(self.drafts)
         self.position = written.head.position
+        if self.floor is None:  # A second attempt, in another file, looks for what this one wrote.
+            self.floor = tip.head.position
         self._move(written, was_there=found is not None)
         return written
 
