@@ -232,6 +232,42 @@ def test_nothing_is_appended_to_a_redaction_whose_line_end_is_missing() -> None:
     assert "redaction" in kinds(core, session_id)
 
 
+@pytest.mark.parametrize("while_reading", [False, True])
+def test_what_a_failed_sync_took_is_not_given_from_memory(while_reading: bool) -> None:
+    """The cache is dropped to see what the device has: what was verified there counts no more."""
+    files = disk()
+    core = FsCore(files)
+    session_id = born(core)
+    files.settle()
+    core.append(session_id, [note("x" * 9000)], expected=ANY, durability="os")
+    core.append(session_id, [note()], expected=ANY, durability="os")
+    assert 3 == len(records(core, session_id))
+
+    def lose() -> None:
+        rival = files.another_process()
+        lost = Lost(error(EIO, Call(0, "sync_data", "")), lambda page: page != 1)
+        rival.plan = lambda call: lost if call.name == "sync_data" else None
+        with pytest.raises(DurabilityLost):
+            FsCore(rival).append(session_id, [note()], expected=ANY)
+        rival = files.another_process()
+        rival.plan = failing("create", code=EIO)
+        with suppress(OSError, Corrupt):
+            FsCore(rival).append(session_id, [note()], expected=ANY)
+
+    def between(call: Call) -> None:
+        if call.name == "read" and call.size > 9000:
+            del files.plan
+            lose()
+
+    files.watched = files.watched | {"read"}
+    if while_reading:
+        files.plan = between
+    else:
+        lose()
+    with pytest.raises(Corrupt):
+        records(core, session_id)
+
+
 def unwritten(core: FsCore, session_id: SessionId, secret: Record) -> pending.Job:
     """Return the job of an erasure that died before its redaction was written."""
     target = {"seq": secret.seq, "digest": secret.digest.decode()}

@@ -49,6 +49,7 @@ class Reader:
         self.session_id = session_id
         self._remembered = remembered
         self.name = files.name(layout.log_path(session_id))
+        self._mark_path = layout.pending_path(session_id)
         self._files = files
         self._allow_masked = allow_masked
         self._file = open_log(files, layout.log_path(session_id))
@@ -95,13 +96,17 @@ class Reader:
     def _known(self) -> Verified:
         """Return what is remembered of the log, if it is this file and still holds its end."""
         known = NOTHING if self._remembered is None else self._remembered.get(self.session_id)
-        if known.inode != self.inode or known.end > self.size():
+        if known.inode != self.inode or known.end > self.size() or self._is_marked():
             return NOTHING
         try:
             self.check_place(known.head, known.end)
         except ChainBroken:
             return NOTHING
         return known
+
+    def _is_marked(self) -> bool:
+        """Return whether a sync may have failed, and what was verified be lost: the cache is dropped then."""
+        return self._files.exists(self._mark_path)
 
     def head(self) -> Position:
         """Return the newest record that counts. Raises NotFound, Corrupt."""
@@ -243,8 +248,8 @@ class Reader:
             try:
                 for at in range(offset, size, _CHUNK):
                     data = self.read(min(_CHUNK, size - at), at)
-                    if at < known.end and self.size() != searched:
-                        # What is in *data* may have been named, and half blanked, since.
+                    if at < known.end and (self.size() != searched or self._is_marked()):
+                        # What is in *data* may have been named, and half blanked, since; or lost.
                         scanner.distrust()
                     records = scanner.feed(data)
                     del data

@@ -1,8 +1,9 @@
 """
 What an open store knows to have been verified; never on disk, never used by `verify`.
 
-A log's prefix is known by its file, its length and the record that it ends with. Whoever
-changes its bytes in place behind the store's back is found by `verify`, or by the next store.
+A log's prefix is known by its file, its length and the record that it ends with, and believed
+as long as no pending mark is there: a sync may have failed. Whoever changes its bytes in place
+behind the store's back is found by `verify`, or by the next store.
 """
 
 from collections import OrderedDict
