@@ -171,11 +171,12 @@ def with_blanks_in_part(files: Files) -> Store:
 
 
 class NamesNotLookedUp(FsCore):
-    """Gives out what a redaction names, as long as it stands there."""
+    """Gives out what a redaction names, as long as it stands there; a fork's beginning is known."""
 
     def reader(self, session_id: SessionId) -> Reader:
         reader = super().reader(session_id)
-        reader.redactions = lambda *_: {}
+        redactions = reader.redactions
+        reader.redactions = lambda *args: {k: v for k, v in redactions(*args).items() if k[0] == 0}
         return reader
 
 
@@ -197,7 +198,7 @@ BROKEN = {
     "the head is read outside the lock": Broken(on_core(HeadOutsideTheLock)),
     "the head is not compared": Broken(on_core(HeadNotCompared), "", "was made for"),
     "forks are not seen": Broken(on_core(ForksNotSeen), "", "was deleted under its forks"),
-    "blanks are not synced": Broken(without_sync_of_blanks, "power", "and is not"),
+    "blanks are not synced": Broken(without_sync_of_blanks, "power", "any more"),
     "a body is blanked in part": Broken(with_blanks_in_part, "", "any more"),
     "what is named is given out": Broken(on_core(NamesNotLookedUp), "full blank", "is erased"),
     "os is called disk": Broken(on_core(OsForDisk), "power", "and is not"),

@@ -22,7 +22,7 @@ FAULTS = MappingProxyType(
         "full": (frozenset({"write", "create", "make_directory"}) | _BLANKS, 1 / 50),
         "short": (frozenset({"write"}) | _BLANKS, 1 / 40),
         "tear": (frozenset({"write"}) | _BLANKS, 1 / 60),
-        "blank": (_BLANKS, 1 / 6),
+        "blank": (_BLANKS, 1 / 4),
         "truncate": (frozenset({"truncate"}), 1 / 6),
         "names": (_NAMES, 1 / 60),
         "open": (frozenset({"open", "create"}), 1 / 150),

@@ -321,7 +321,7 @@ _WEIGHTED: dict[Callable[[Writer, Life, Store, Session], None], int] = {
     Writer.create_whole: 2,
     Writer.fork: 4,
     Writer.delete: 2,
-    Writer.erase: 4,
+    Writer.erase: 8,
     Writer.flush: 5,
     Writer.repair: 2,
     Writer.read: 8,
