@@ -305,3 +305,14 @@ def test_an_append_overtaken_by_a_healing_is_not_written_twice(seqs: tuple[int, 
     assert 2 == receipt.seq
     digests = [record.digest for record in records(core, session_id)]
     assert 1 == digests.count(appended.digest)
+
+
+def test_a_redaction_that_is_cut_with_a_torn_tail_is_written_again_at_once() -> None:
+    """Whoever cuts it finishes that, too: nothing is left for the next one."""
+    story = told()
+    story.append(Redaction([story.target(2)], "x"), TurnEnd(2)).lines.pop()
+    story.erase(2, end=20)
+    files, core = stored(story.data)
+    core.flush(ROOT)
+    assert ["recovery", "redaction"] == kinds(core, ROOT)[7:]
+    assert not files.exists(layout.pending_path(ROOT))

@@ -54,17 +54,22 @@ def settle(target: Log, era: object = None, *, cuts: bool = True) -> Tip:
         finish_jobs(target, jobs)
     check_damage(target)
     tip = target.refresh()
-    erasures = [job for job in jobs if job["job"] == "erase"]
+    erasures = _erasures(jobs)
     # A redaction of our own, which may have to be appended, does not stand behind a torn tail.
     cuts = cuts or any(job["drafts"] for job in erasures)
     if cuts and tip.is_born and tip.tail.state == "torn":
         cut(target, tip, TORN)
         tip = target.refresh()
+        erasures = _erasures(pending.load(target.files, target.session_id))  # The cut may add some.
     tip = _mended(target, tip)  # Perhaps the very record of the cut.
     for job in erasures:
         finish_erase(target, job)
         tip = _mended(target, target.refresh())  # Or a redaction that was written just now.
     return tip
+
+
+def _erasures(jobs: Sequence[pending.Job]) -> Sequence[pending.Job]:
+    return [job for job in jobs if job["job"] == "erase"]
 
 
 def _mended(target: Log, tip: Tip) -> Tip:
