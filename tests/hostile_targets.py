@@ -12,6 +12,7 @@ from random import Random
 
 import hostile_lines
 from attrs import frozen
+from hostile_erasures import make_erased, run_erasing
 from hostile_programs import command_line, make_transcript, transcripts
 from hostile_stores import make_trace, run_recovery, run_trace
 from hostile_witness import run_line, run_log
@@ -39,6 +40,7 @@ def targets(root: Path) -> dict[str, Target]:
         Target("lines", hostile_lines.line, run_line),
         Target("logs", hostile_lines.log, run_log),
         Target("recovery", hostile_lines.log, run_recovery),
+        Target("erasing", make_erased, run_erasing),
         Target("traces", make_trace, run_trace),
         Target("importers", make_transcript, transcripts(root)),
         Target("command line", *command_line(root)),

@@ -316,3 +316,18 @@ def test_a_redaction_that_is_cut_with_a_torn_tail_is_written_again_at_once() -> 
     core.flush(ROOT)
     assert ["recovery", "redaction"] == kinds(core, ROOT)[7:]
     assert not files.exists(layout.pending_path(ROOT))
+
+
+@pytest.mark.parametrize("way", ["append", "repair", "flush"])
+def test_the_end_of_a_log_is_found_where_its_last_line_names_what_is_half_blank(way: str) -> None:
+    """The redaction's line end is missing, and the record before it is of no form."""
+    story = told().redact(6).erase(6, end=20)
+    files, core = stored(story.data[:-1])
+    assert 7 == core.head(ROOT).seq
+    assert 7 == core.open(ROOT).head.seq
+    if way == "append":
+        core.append(ROOT, [note()], expected=ANY)
+    else:
+        getattr(core, way)(ROOT)
+    assert 7 == FsCore(files).record(ROOT, 7).seq
+    assert "erased" == records(core, ROOT)[6].withheld

@@ -8,7 +8,7 @@ from hostile_targets import Target
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-NAMES = ["lines", "logs", "recovery", "traces", "importers", "command line"]
+NAMES = ["lines", "logs", "recovery", "erasing", "traces", "importers", "command line"]
 EXAMPLES = {"lines": 200, "logs": 60, "traces": 60}
 
 

@@ -64,7 +64,9 @@ def read_tip(
     end = 0 if last is None else last.end
     if last is not None and end == size:
         return Tip(head, Tail("clean", end, 0))
-    scanner = Scanner(path, head, offset=end, allow_masked=allow_masked)
+    # What is half blank behind *end* is named by what stands behind that: a redaction without its LF.
+    named = find_redactions(_chunks(read, end), session_id)
+    scanner = Scanner(path, head, offset=end, allow_masked=allow_masked, replacements=named)
     for offset in range(end, size, _CHUNK):
         scanner.feed(read(min(_CHUNK, size - offset), offset))
         if scanner.error is not None:
@@ -159,8 +161,7 @@ def find_seq(
     raise NotFound(f"{path}: no record with seq {seq}")
 
 
-def _chunks(read: Read) -> Iterator[bytes]:
-    at = 0
+def _chunks(read: Read, at: int = 0) -> Iterator[bytes]:
     while data := read(_CHUNK, at):
         yield data
         at += len(data)
