@@ -6,6 +6,7 @@ Rules of this module:
   * O(1) and O(log n) reads on a log that holds; more only where something is wrong.
 """
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias
@@ -14,7 +15,7 @@ from ...chain import Head, Invalid, Record, check_line, check_named, root_head
 from ...errors import Corrupt, NotFound
 from ...ids import SessionId
 from ...limits import APPEND_BYTES_MAX, BATCH_MAX, LINE_BYTES_MAX
-from ...redacted import find_redactions
+from ...redacted import RedactionSearch, find_redactions
 from ...scan import Scanner, Tail
 
 Read: TypeAlias = Callable[[int, int], bytes]
@@ -64,13 +65,17 @@ def read_tip(
     end = 0 if last is None else last.end
     if last is not None and end == size:
         return Tip(head, Tail("clean", end, 0))
-    # What is half blank behind *end* is named by what stands behind that: a redaction without its LF.
-    named = find_redactions(_chunks(read, end), session_id)
-    scanner = Scanner(path, head, offset=end, allow_masked=allow_masked, replacements=named)
-    for offset in range(end, size, _CHUNK):
-        scanner.feed(read(min(_CHUNK, size - offset), offset))
-        if scanner.error is not None:
-            break
+    scanner = Scanner(path, head, offset=end, allow_masked=allow_masked)
+    search = RedactionSearch(session_id)
+    for data in _chunks(read, end, size):
+        search.feed(data)
+        if scanner.error is None:
+            scanner.feed(data)
+    # What is half blank is named by what stands behind it: a redaction without its LF, at the most.
+    if named := search.finish():
+        scanner = Scanner(path, head, offset=end, allow_masked=allow_masked, replacements=named)
+        for data in _chunks(read, end, size):
+            scanner.feed(data)
     tail = scanner.finish()
     return Tip(scanner.head, tail)
 
@@ -161,8 +166,8 @@ def find_seq(
     raise NotFound(f"{path}: no record with seq {seq}")
 
 
-def _chunks(read: Read, at: int = 0) -> Iterator[bytes]:
-    while data := read(_CHUNK, at):
+def _chunks(read: Read, at: int = 0, end: int = sys.maxsize) -> Iterator[bytes]:
+    while at < end and (data := read(min(_CHUNK, end - at), at)):
         yield data
         at += len(data)
 
