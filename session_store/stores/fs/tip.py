@@ -157,9 +157,8 @@ def find_seq(
             return record
     half = _half_blanked(read, low, end, session_id, seq)
     if half is not None:
-        if (
-            named is None
-        ):  # To the end that the log has now: what names the record may be behind *end*.
+        if named is None:
+            # To the end that the log has now: what names the record may be behind *end*.
             named = find_redactions(_chunks(read), session_id)
         if (seq, half.digest) in named:
             return half
