@@ -19,7 +19,7 @@ from .subject import Row, Subject
 
 LIST = Path(__file__).with_suffix(".toml")
 HANDFUL = 3
-TIMEOUT_S = 300.0
+TIMEOUT_S = 120.0
 
 
 @frozen
