@@ -198,10 +198,16 @@ def code_of(code: CodeType) -> Iterator[tuple[str, CodeType]]:
             yield from code_of(const)
 
 
+def _objects() -> list[object]:
+    """Return all that is there, also what was put beyond the collector's reach when tests were collected."""
+    gc.unfreeze()
+    return gc.get_objects()
+
+
 def functions_of(file: str) -> dict[str, list[FunctionType]]:
     """Return the functions that live, however they are decorated, by the names of their code."""
     found: dict[str, list[FunctionType]] = {}
-    for each in gc.get_objects():
+    for each in _objects():
         if isinstance(each, FunctionType) and each.__code__.co_filename == file:
             found.setdefault(each.__code__.co_qualname, []).append(each)
     return found
@@ -209,6 +215,6 @@ def functions_of(file: str) -> dict[str, list[FunctionType]]:
 
 def caches_of(package: str) -> list[Any]:
     """Return the functions of the package that remember their results."""
-    objects = gc.get_objects()
+    objects = _objects()
     cached = [each for each in objects if type(each).__name__ == "_lru_cache_wrapper"]
     return [each for each in cached if str(each.__module__).startswith(package)]
