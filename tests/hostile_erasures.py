@@ -1,6 +1,7 @@
 """Erasing in hostile logs, interrupted and finished: nothing is lost, and what was erased is nowhere."""
 
 import contextlib
+import re
 from collections.abc import Sequence
 from errno import EIO, ENOSPC
 from random import Random
@@ -21,6 +22,8 @@ from session_store.testing.faults import Crash, FaultyMemory, Plan, Short, at, e
 from session_store.testing.story import ROOT, Story, told
 
 _SEQS = 14
+_NAMES = re.compile(rb'\{"v":[^,\n]*,"seq":([0-9]+),[^\n]*?"digest":"([0-9a-f]{64})"')
+"""What a redaction would call each record."""
 _FOLLOWS = {
     "append": lambda core, _: core.append(ROOT, [note()], expected=ANY),
     "flush": lambda core, _: core.flush(ROOT),
@@ -61,9 +64,9 @@ def _is_whole(story: Story, seq: int) -> bool:
 
 def run_erasing(data: bytes) -> str:
     """What is acknowledged is gone for good; what is interrupted is finished by whoever comes next."""
-    heads = [line[:200] for line in data.split(b"\n") if line]
-    if len(set(heads)) < len(heads):
-        return "repeated"  # Of what damage repeats, one is found; `repair` cuts the other.
+    named = _NAMES.findall(data)
+    if len(set(named)) < len(named):
+        return "repeated"  # Of what stands there twice, one is found; `repair` cuts the other.
     rng = Random(blake3(data).digest())
     files = _stored(data)
     before, found = _given(FsCore(files)), _findable(FsCore(files))
