@@ -140,6 +140,9 @@ class Scanner:
         if b"\n" not in data and self._rest.size + len(data) <= LINE_BYTES_MAX:
             self._rest.add(data)
             return []
+        if self._rest.size > _LONG:  # It grows where it is: joined, it would be there once more.
+            self._rest.add(data)
+            data = b""
         buffer = self._rest.take() + data
         done: list[Record] = []
         at = 0
