@@ -232,6 +232,20 @@ def test_nothing_is_appended_to_a_redaction_whose_line_end_is_missing() -> None:
     assert "redaction" in kinds(core, session_id)
 
 
+def test_no_redaction_of_our_own_stands_behind_a_torn_tail_that_lines_would_take_away() -> None:
+    """Lines of another store leave no record of what they cut; an erasure that is owed does."""
+    files = disk()
+    session_id, secret = with_secret(FsCore(files))
+    path = layout.log_path(session_id)
+    lines = holding(files, path)
+    pending.save(files, session_id, [unwritten(FsCore(files), session_id, secret)])
+    files.write(files.open(path, write=True), b"a torn piece")
+    core = FsCore(files)
+    core.append_lines(session_id, lines)
+    assert [("erased", 2)] == findings(core, session_id)
+    assert ["recovery", "redaction"] == kinds(core, session_id)[-2:]
+
+
 @pytest.mark.parametrize("while_reading", [False, True])
 def test_what_a_failed_sync_took_is_not_given_from_memory(while_reading: bool) -> None:
     """The cache is dropped to see what the device has: what was verified there counts no more."""

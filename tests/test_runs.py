@@ -147,6 +147,14 @@ def test_a_line_that_holds_by_itself_alone_is_not_taken(changes: dict[str, objec
     assert len(slowly(lines)[1:]) == (3 if changes == {"ts": 10**15} else 2)
 
 
+def test_a_run_does_not_begin_before_the_record_that_it_follows() -> None:
+    """Though it rises, and ends behind it."""
+    taken = slowly(LINES)
+    before = Head(ROOT, 0, taken[-1].ts - 1, taken[0].hash)
+    assert before.ts > taken[1].ts
+    assert check_run(joined(LINES), taken[0].end, before, taken[0].batch, taken[0].end) is None
+
+
 def test_a_line_beyond_the_limit_is_not_taken() -> None:
     lines = forged(body=b"{" + b" " * LINE_BYTES_MAX + b"}")
     assert 2 == len(quickly(lines)) == len(slowly(lines)[1:])
