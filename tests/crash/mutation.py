@@ -26,7 +26,7 @@ from crash.subject import Row, Subject
 MODULES = ("codec", "chain", "runs", "stores/fs/log", "stores/fs/recovery")
 FILES = ("chain", "codec", "scan", "values", "state", "items", "redacted", "errors", "seed_bugs")
 FILES += ("vectors", "verify_log", "format_doc", "store_conformance", "blocking", "fs", "session")
-FILES += ("runs", "mutants", "breakages", "matrix", "repair")
+FILES += ("runs", "mutants", "breakages", "matrix", "repair", "erase_meets")
 LEFT_OUT = ("test_fs_exhaustive", "test_fs_processes")
 SURVIVORS = Path(__file__).with_suffix(".toml")
 KEPT = ROOT / "build" / "mutation"

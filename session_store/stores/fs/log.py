@@ -99,7 +99,9 @@ class Log:
         self._mutex = self.files.clock.mutex()
         self._sync_mutex = self.files.clock.mutex()
         self._holder: int | None = None
-        self._takers: set[int] = set()
+        self._inside: set[int] = (
+            set()
+        )  # Threads that have the log, are about to, or were interrupted so.
         if self.file is not None:
             self.file.close()
         self.use(None)
@@ -119,7 +121,7 @@ class Log:
         if self.try_lock():
             return
         thread = threading.get_ident()
-        if self._is_inside(thread):
+        if thread in self._inside:
             raise Locked(self.name, waited_s=0.0)
         clock = self.files.clock
         deadline = clock.monotonic_s() + timeout_s
@@ -133,7 +135,7 @@ class Log:
     def try_lock(self) -> bool:
         """Take the log if it is free; errors as for `lock`."""
         thread = threading.get_ident()
-        if self._is_inside(thread):
+        if thread in self._inside:
             if is_nested():
                 return False
             # A signal's handler has raised in the middle of an earlier call of this thread.
@@ -144,20 +146,18 @@ class Log:
         return self._take(thread, 0.0)
 
     def unlock(self) -> None:
-        thread = threading.get_ident()
-        self._takers.add(thread)
         self._holder = None
         try:
             if self.file is not None:
                 self.files.unlock(self.file)
         finally:
             self._mutex.release()
-            self._takers.discard(thread)
+            self._inside.discard(threading.get_ident())
 
     def _take(self, thread: int, timeout_s: float) -> bool:
         """Take the mutex, and the flock if it is free; both or none."""
         taken = False
-        self._takers.add(thread)
+        self._inside.add(thread)
         try:
             if self._mutex.acquire(timeout=timeout_s):
                 try:
@@ -167,14 +167,10 @@ class Log:
                         self._mutex.release()
         finally:
             if not taken:
-                self._takers.discard(thread)
+                self._inside.discard(thread)
         if taken:
             self._holder = thread
         return taken
-
-    def _is_inside(self, thread: int) -> bool:
-        """Return whether a call of *thread* has the log, is about to have it, or was interrupted so."""
-        return self._holder == thread or thread in self._takers
 
     @property
     def is_held(self) -> bool:
