@@ -159,12 +159,18 @@ def store_files() -> Mapping[str, bytes]:
 
 
 def world(case: Case) -> FaultyMemory:
-    """Return a device with a store, always the same one, and the damaged log in it."""
-    files = FaultyMemory()
-    found = {**store_files(), LOG: case.data}
+    """Return a device with a store, and the damaged log in it."""
+    found = {LOG: case.data}
     if case.mark is not None:
         made = {b"poison": poison, b"flipped": lambda: poison().replace(b"reopen", b"reopeo")}
         found[MARK] = made[case.mark]() if case.mark in made else case.mark
+    return device_with(found)
+
+
+def device_with(contents: Mapping[str, bytes]) -> FaultyMemory:
+    """Return a device with a store, always the same one, and these files in it."""
+    files = FaultyMemory()
+    found = {**store_files(), **contents}
     nodes = {path: files.new_node(data) for path, data in found.items()}
     for node in nodes.values():
         node.links = 1

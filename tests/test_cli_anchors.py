@@ -107,14 +107,19 @@ def git(*arguments: str) -> str:
     return done.stdout
 
 
+def sign_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give git a name to commit under."""
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "tests")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "tests@localhost")
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_anchors_are_committed(
     cli: Cli, session_id: ss.SessionId, trusted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each once; what else lies in the work tree is left alone."""
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", "tests")
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", "tests@localhost")
+    sign_commits(monkeypatch)
     Path("anchors").mkdir()
     assert 3 == cli("seal", session_id, "--key", "k", "--anchor", "anchors", "--git").code
     git("init", "--quiet")
@@ -158,9 +163,7 @@ def test_anchors_are_committed_to_their_own_repository(
     cli: Cli, session_id: ss.SessionId, trusted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also from a hook of another one, which git tells its children by their environment."""
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", "tests")
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", "tests@localhost")
+    sign_commits(monkeypatch)
     for name in ("anchors", "other"):
         subprocess.run(["git", "init", "--quiet", name], check=True)
     monkeypatch.setenv("GIT_DIR", str(Path("other/.git").absolute()))

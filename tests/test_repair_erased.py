@@ -1,10 +1,11 @@
 """`repair` of a log in which something was erased: what stays is erased still, and says so."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import orjson
 import pytest
-from damage_classes import tree
+from damage_classes import device_with, tree
 from erase_tools import findings, verified
 from fs_tools import note, records
 
@@ -15,22 +16,14 @@ from session_store.stores.fs import layout
 from session_store.stores.fs.core import FsCore
 from session_store.testing.faults import FaultyMemory, deaths
 from session_store.testing.story import Story, told
+from session_store.values import decode
 
 SECRET = told().record(2)
 
 
 def device(story: Story) -> FaultyMemory:
     """Return a device with a store in which *story* is the only log."""
-    files = FaultyMemory()
-    FsCore(files)
-    path = layout.log_path(story.session_id)
-    found = {**tree(files), path: story.data}
-    nodes = {name: files.new_node(data) for name, data in found.items()}
-    for node in nodes.values():
-        node.links = 1
-    files.fill(nodes, {parent for name in found for parent in layout.parents(name)})
-    files.settle()
-    return files
+    return device_with({layout.log_path(story.session_id): story.data})
 
 
 def damaged(story: Story, seq: int) -> Story:
@@ -96,6 +89,15 @@ def test_a_redaction_is_written_again_if_it_was_cut_and_names_what_stays(
     core.repair(story.session_id)
     kinds = [record.kind for record in records(core, story.session_id)]
     assert count == kinds.count("redaction")
+
+
+def test_a_replacement_says_the_same_when_it_is_written_again() -> None:
+    """Also where JSON has no word for it."""
+    given = {"x": math.inf, "data": b"abc", "like": {"$ss": ["float", "nan"]}}
+    story = told().redact(2, replacements={"2": given}).erase(2)
+    core = FsCore(device(damaged(story, 5)))
+    core.repair(story.session_id)
+    assert given == decode(core.record(story.session_id, 2).body)
 
 
 def test_a_redaction_in_an_append_that_is_not_whole_is_finished() -> None:

@@ -20,7 +20,7 @@ from ...errors import NotFound, StoreFull
 from ...ids import SessionId
 from ...redacted import Named, find_redactions, named_by, redactions_of
 from ...scan import check_origin
-from ...values import parse
+from ...values import decode
 from ..protocol import NEVER_ERASED
 from . import layout, pending
 from .files import Files, OpenFile
@@ -112,7 +112,7 @@ def erase_in_front(target: Log, end: int, *, begun: bool) -> list[pending.Job]:
     blank(target, standing, end)
     promised = _promised(pending.load(target.files, target.session_id))
     targets = [
-        (seq, digest.decode(), None if body is None else parse(body))
+        (seq, digest.decode(), None if body is None else decode(body))
         for (seq, digest), body in standing.items()
         if (seq, digest) not in promised
     ]
@@ -252,9 +252,9 @@ def _blank_kept(target: Log, named: Named, end: int) -> None:
         file = files.open_in_place(path)
         places = list(_marked(files, file, marks))
         for offset in places:
-            end = _line_end(files, file, offset)
-            for at in range(offset, end, _CHUNK):
-                blanks = b" " * min(_CHUNK, end - at)
+            line_end = _line_end(files, file, offset)
+            for at in range(offset, line_end, _CHUNK):
+                blanks = b" " * min(_CHUNK, line_end - at)
                 _overwrite(files, file, at, blanks, files.name(path))
         if places:
             files.sync(file)
